@@ -1,0 +1,42 @@
+# On a fresh clone `make demo` and `make test` are all you need: each makes .venv first, and is quick the second time.
+
+PYTHON ?= python3.11
+# Where torch's CPU build is fetched from if pip's find-links do not hold it.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# `make env GPU=1` takes vLLM and torch for CUDA; the choice stays until `make env GPU=0`.
+GPU ?= $(if $(wildcard .venv/gpu.stamp),1,0)
+
+variant := $(if $(filter 1,$(GPU)),gpu,cpu)
+stamp := .venv/$(variant).stamp
+python := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test check bench lock
+
+help:  ## say what there is
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+env: $(stamp)  ## make .venv from the pinned versions (GPU=1: vLLM and torch for CUDA)
+
+$(stamp): pyproject.toml locks/$(variant)-py311-linux-x86_64.txt locks/uv.txt locks/install.py
+	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not there; install CPython 3.11, or name it: make env PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) locks/install.py --variant $(variant) --torch-index "$(TORCH_INDEX)"
+
+demo: $(stamp)  ## the whole path on drawn patients: under six minutes on two cores, ends with a report to open
+	@$(python) jobs/demo.py debug
+
+test: $(stamp)  ## every test: the fast ones first, then those that start a Ray
+	@$(python) -m pytest
+
+check: $(stamp)  ## lint, format, types, import rules
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+	.venv/bin/lint-imports
+
+bench: $(stamp)  ## every benchmark, each beside its yardstick
+	@for script in benchmarks/*.py; do echo "== $$script"; $(python) $$script || exit 1; done
+
+# For who changes pyproject.toml: writes the locks anew.
+lock: $(stamp)
+	$(python) locks/compile.py

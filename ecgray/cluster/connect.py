@@ -1,0 +1,92 @@
+"""Join the cluster that RAY_ADDRESS names, or start a Ray of our own on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+import ray
+import ray.data
+
+from ecgray.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START_ATTEMPTS = 3
+"""How often Ray may take longer than its own 30 s to start on a busy machine."""
+
+
+@contextlib.contextmanager
+def connected(*, num_cpus: int | None = None) -> Iterator[None]:
+    """A Ray to work on: the one already joined, the one that RAY_ADDRESS names, else one of our own on this machine.
+
+    A bare `ray.init()` would silently join any cluster of this host; this never does. Our own is shut down at the end.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        print(f"ray: joining {address}", file=sys.stderr)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    else:
+        _start_own(num_cpus)
+    _quieten()
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start_own(num_cpus: int | None) -> None:
+    """Start a Ray, again where a busy machine needs longer than the 30 s that Ray waits for its own node."""
+    print("ray: starting on this machine", file=sys.stderr)
+    for attempt in range(1, START_ATTEMPTS + 1):
+        try:
+            _init(num_cpus)
+            return
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+            if attempt == START_ATTEMPTS:
+                raise ClusterError(
+                    f"Ray did not come up on this machine in {START_ATTEMPTS} attempts of 30 s; it is too busy: try "
+                    "again later, or name a running cluster in RAY_ADDRESS."
+                ) from error
+            print("ray: not up after 30 s, trying again", file=sys.stderr)
+
+
+def _init(num_cpus: int | None) -> None:
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # loopback only; without it Ray writes a token into the home
+    ray.init(
+        address="local",
+        num_cpus=num_cpus,
+        include_dashboard=True,  # without it Ray Train's cleaner logs an error twice a second
+        dashboard_host="127.0.0.1",
+        dashboard_port=0,
+        object_store_memory=_object_store_bytes(),
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        configure_logging=False,
+        _temp_dir=os.environ.get("RAY_TMPDIR") or os.path.join(tempfile.gettempdir(), "ecgray-ray"),
+    )
+
+
+def _object_store_bytes() -> int:
+    """A quarter of what is free, 200 MB to 8 GB: records stream through it 64 at a time."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return int(min(8e9, max(2e8, free / 4)))
+
+
+def _quieten() -> None:
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False  # our own bar speaks of records, not of blocks
+    context.print_on_execution_start = False
+    context.execution_options.verbose_progress = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # it warns of the bars put off above

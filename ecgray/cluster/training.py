@@ -1,0 +1,199 @@
+"""Pre-training on Ray Train: settle what is learnt, start the workers, make a model folder of the best they found."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, TrainingFailedError, UserCallback
+from ray.train.torch import TorchConfig, TorchTrainer
+from tqdm import tqdm
+
+from ecgray.checkpoints import Checkpoint, newest_checkpoint
+from ecgray.cluster.connect import connected
+from ecgray.cluster.loop import CHECKPOINTS, Plan, train_loop
+from ecgray.cluster.preflight import check_room
+from ecgray.errors import ConfigError, TrainingError
+from ecgray.journal import live_bar, read_journal
+from ecgray.models import Classifier
+from ecgray.order import Order
+from ecgray.output import output_folder
+from ecgray.settings import to_json
+from ecgray.shards import Selection, count_terms
+from ecgray.supreme.card import model_card
+from ecgray.supreme.model import Supreme
+from ecgray.tables import table_folder
+from ecgray.text.encoders import TextEncoder, load_text_encoder
+
+if TYPE_CHECKING:
+    from ecgray.recipes.pretrain import PretrainConfig
+
+MAX_FAILURES = 8
+"""Crashes of a worker after which a run gives up."""
+COLLECTIVE_TIMEOUT_S = 600
+"""A worker that waits for the others longer than this counts as crashed."""
+
+
+def pretrain(config: PretrainConfig, *, callbacks: Sequence[UserCallback] = (), bar: bool = True) -> dict[str, Any]:
+    """Train a classifier; figures of the best model, which lies in OUT/model.
+
+    The same command goes on from the newest checkpoint of a run that was killed.
+    """
+    inputs = {"records": config.records, "labels": config.labels}
+    with output_folder(config.out, config, inputs=inputs) as folder:
+        if folder.done is not None:
+            return folder.done
+        with connected() if config.workers else contextlib.nullcontext():
+            if config.workers:
+                check_room(
+                    workers=config.workers,
+                    cpus=config.cpus_per_worker,
+                    gpus=int(config.gpu),
+                    spare_cpus=config.spare_cpus,
+                )
+            encoder = load_text_encoder(config.text_encoder)
+            plan, train, val = _settle(config, encoder)
+            before = newest_checkpoint(plan.out / CHECKPOINTS)
+            if before is not None:
+                tqdm.write(f"pretrain: goes on from step {before.step}", file=sys.stderr)
+            with live_bar(plan.out, name="pretrain", total=plan.steps, shown=bar):
+                _fit(plan, folder.fingerprint, callbacks)
+        last = newest_checkpoint(plan.out / CHECKPOINTS)
+        assert last is not None
+        return folder.finish(_export(plan, last, encoder, train, val))
+
+
+def _settle(config: PretrainConfig, encoder: TextEncoder) -> tuple[Plan, Selection, Selection]:
+    """The terms, their vectors and the number of steps; refuses tables that nothing can be learnt from."""
+    labels = table_folder(config.labels, "labels").absolute()
+    counts = count_terms(labels, split="train", unseen_terms=config.unseen_terms)
+    terms = tuple(sorted(term for term, count in counts.items() if count >= config.min_term_count))
+    if not terms:
+        raise ConfigError(
+            f"{labels} has no term that {config.min_term_count} training records carry; label more records, or lower "
+            "--min-term-count."
+        )
+    plan = Plan(
+        config=dataclasses.replace(config, model=dataclasses.replace(config.model, text_width=encoder.width)),
+        records=table_folder(config.records, "records").absolute(),
+        labels=labels,
+        out=config.out.absolute(),
+        terms=terms,
+        queries=encoder.encode(terms),
+        steps=0,
+        steps_per_epoch=0,
+    )
+    train, val = plan.open_split("train"), plan.open_split("val")
+    _refuse_empty(plan, train, val)
+    per_epoch = Order(train.group, batch_size=config.batch_size, seed=config.seed).steps_per_epoch
+    steps = config.steps or config.epochs * per_epoch
+    optimizer = plan.config.optimizer
+    if config.one_cycle:
+        optimizer = dataclasses.replace(optimizer, restart_steps=max(1, steps - optimizer.warmup_steps))
+    settled = dataclasses.replace(plan.config, optimizer=optimizer)
+    return dataclasses.replace(plan, config=settled, steps=steps, steps_per_epoch=per_epoch), train, val
+
+
+def _refuse_empty(plan: Plan, train: Selection, val: Selection) -> None:
+    for split, selection in (("train", train), ("val", val)):
+        if len(selection) == 0:
+            raise ConfigError(
+                f"{plan.records} and {plan.labels} share no record of split {split!r} that may be learnt from "
+                f"({selection.unlabelled} without labels, {selection.held_out} with unseen terms); label the same "
+                "records that were ingested."
+            )
+
+
+def _fit(plan: Plan, name: str, callbacks: Sequence[UserCallback]) -> None:
+    """Run the workers until they are through, also where one of them dies on the way."""
+    config = plan.config
+    resources = {"CPU": config.cpus_per_worker} | ({"GPU": 1.0} if config.gpu else {})
+    trainer = TorchTrainer(  # mypy sees the classes of Ray Train V1 under these names
+        train_loop,  # type: ignore[arg-type]
+        train_loop_config={"plan": plan},
+        torch_config=TorchConfig(timeout_s=COLLECTIVE_TIMEOUT_S),
+        scaling_config=ScalingConfig(
+            num_workers=config.workers, use_gpu=config.gpu, resources_per_worker=resources if config.workers else None
+        ),
+        run_config=RunConfig(  # type: ignore[call-arg]
+            name=name,
+            storage_path=str(plan.out / "train"),
+            failure_config=FailureConfig(max_failures=MAX_FAILURES),
+            logging_config=LoggingConfig(log_level="WARNING"),
+            callbacks=list(callbacks),  # type: ignore[arg-type]
+        ),
+    )
+    try:
+        outcome = trainer.fit().return_value  # type: ignore[attr-defined]
+    except TrainingFailedError as error:
+        reason = " ".join(str(error).split())[-300:]
+        raise TrainingError(
+            f"training failed {MAX_FAILURES + 1} times; the last time: {reason}. Put it right and run the same command "
+            "again: it goes on from the newest checkpoint."
+        ) from error
+    if "diverged" in outcome:
+        raise TrainingError(_diagnosis(outcome["diverged"], plan))
+
+
+def _diagnosis(row: dict[str, str], plan: Plan) -> str:
+    said = ", ".join(f"{name}={value}" for name, value in row.items() if name not in {"epoch", "records_per_s"})
+    return (
+        f"training diverged: {said}. No such weights were kept; the best model so far is in "
+        f"{plan.out / CHECKPOINTS}. Lower --optimizer.learning-rate ({plan.config.optimizer.learning_rate:g}) or "
+        f"--optimizer.clip-norm ({plan.config.optimizer.clip_norm:g}), or look for a broken record, and give another "
+        "--out."
+    )
+
+
+def _export(plan: Plan, last: Checkpoint, encoder: TextEncoder, train: Selection, val: Selection) -> dict[str, Any]:
+    """Make the model folder of the best weights; returns the run's figures."""
+    rows = read_journal(plan.out)
+    looks = [row for row in rows if "val_macro_auc" in row]
+    best = max(looks, key=lambda row: row["val_macro_auc"])
+    final = [row["loss"] for row in rows[-20:]]
+    figures = {
+        "loss": sum(final) / len(final),
+        "val_loss": best["val_loss"],
+        "val_macro_auc": best["val_macro_auc"],
+        "best_step": best["step"],
+        "steps": last.step,
+        "records": len(train),
+        "val_records": len(val),
+        "unlabelled": train.unlabelled + val.unlabelled,
+        "held_out": train.held_out + val.held_out,
+        "terms": len(plan.terms),
+        "records_per_s": last.state["seen"] / last.state["seconds"],
+    }
+    model = Supreme(plan.config.model)
+    model.load_state_dict(last.tensors["best"])
+    classifier = Classifier.from_parts(model, encoder, plan.config.preprocess)
+    card = model_card(
+        config=plan.config.model,
+        text_encoder=encoder.name,
+        records=f"{len(train):,} training and {len(val):,} held-out ECGs; split by patient.",
+        training=_training(plan),
+        figures=figures,
+        terms=plan.terms,
+        unseen_terms=plan.config.unseen_terms,
+    )
+    settings = {name: value for name, value in to_json(plan.config).items() if name not in {"records", "labels", "out"}}
+    details = {"terms": list(plan.terms), "figures": figures, "settings": settings}
+    classifier.save(plan.out / "model", card=card, details=details)
+    return figures | {"model": str(plan.out / "model")}
+
+
+def _training(plan: Plan) -> dict[str, object]:
+    config = plan.config
+    return {
+        "records a step": config.batch_size,
+        "steps at the most": plan.steps,
+        "optimiser": f"AdamW, learning rate {config.optimizer.learning_rate:g}, "
+        f"weight decay {config.optimizer.weight_decay:g}, cosine over {config.optimizer.restart_steps} steps",
+        "loss": "asymmetric" if config.loss.gamma_negative or config.loss.gamma_positive else "binary cross entropy",
+        "preprocessing": config.preprocess.scale,
+        "seed": config.seed,
+        "workers": config.workers,
+    }

@@ -1,0 +1,1 @@
+"""The embedded archive: drawn patients in MIMIC-IV layout."""

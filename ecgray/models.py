@@ -1,0 +1,172 @@
+"""A model folder in, plain calls out: preprocessing, text encoder and network put together. No Ray.
+
+$ classifier = Classifier.load(Path("runs/demo/model"))
+$ classifier.probabilities(counts, ["atrial fibrillation", "prolonged qt interval"])  # (batch, 2)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int16
+
+from ecgray import __version__
+from ecgray.artifact import ModelFolder, load_model, save_model
+from ecgray.errors import ArtifactError, ConfigError
+from ecgray.settings import from_json, to_json
+from ecgray.supreme.config import QuerySelfAttention, SupremeConfig
+from ecgray.supreme.preprocess import PreprocessConfig, preprocess
+from ecgray.text.encoders import TextEncoder, load_text_encoder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ecgray.supreme.model import Supreme
+
+KIND = "supreme-classifier"
+
+
+class Classifier:
+    """Answers free-text questions about ECGs. Probabilities are uncalibrated; research use only."""
+
+    def __init__(self, model: Supreme, encoder: TextEncoder, preprocess_config: PreprocessConfig) -> None:
+        self.model = model.eval()
+        self.encoder = encoder
+        self.preprocess = preprocess_config
+        self.details: dict[str, Any] = {}
+        """What config.json says besides the network: terms, data, figures of its training."""
+        self._vectors: dict[str, Float[np.ndarray, " width"]] = {}
+
+    @classmethod
+    def from_parts(cls, model: Supreme, encoder: TextEncoder, preprocess: PreprocessConfig) -> Classifier:
+        """A classifier of a network, a text encoder and preprocessing settings that fit each other."""
+        if model.config.text_width != encoder.width:
+            raise ConfigError(
+                f"text encoder {encoder.name!r} gives {encoder.width} numbers a query and the network reads "
+                f"text_width={model.config.text_width}; the two must be equal."
+            )
+        return cls(model, encoder, preprocess)
+
+    @classmethod
+    def load(cls, folder: Path, *, text_encoder: TextEncoder | None = None, device: str = "cpu") -> Classifier:
+        """The classifier in a model folder, every checksum verified.
+
+        `text_encoder` replaces the one that the folder names, where its folder has moved; its weights must be the same.
+        Raises `ArtifactError` where the folder is incomplete, altered, or of another version.
+        """
+        from ecgray.supreme.model import Supreme
+
+        stored = load_model(folder)
+        config, preprocessing = _settings(stored)
+        encoder = text_encoder or load_text_encoder(stored.config["text_encoder"])
+        if encoder.fingerprint != stored.config["text_fingerprint"]:
+            raise ArtifactError(
+                f"{folder} was trained with text encoder {stored.config['text_encoder']!r} "
+                f"({stored.config['text_fingerprint']}), and {encoder.name!r} is {encoder.fingerprint}; "
+                "give the text encoder that it was trained with."
+            )
+        model = Supreme(config)
+        _fill(model, stored)
+        classifier = cls.from_parts(model.to(device), encoder, preprocessing)
+        classifier.details = stored.config["details"]
+        return classifier
+
+    @classmethod
+    def random_like(cls, classifier: Classifier, seed: int) -> Classifier:
+        """The same shape with weights drawn from `seed`: the row that stands beside a model's score."""
+        import torch
+
+        from ecgray.supreme.model import Supreme
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = Supreme(classifier.model.config)
+        return cls.from_parts(model, classifier.encoder, classifier.preprocess)
+
+    def save(self, folder: Path, *, card: str, details: Mapping[str, Any] | None = None) -> None:
+        """Write the model folder. `details` are plain JSON values: terms, data, figures."""
+        save_model(
+            folder,
+            config={
+                "kind": KIND,
+                "version": __version__,
+                "preset": self.model.config.preset,
+                "model": to_json(self.model.config),
+                "text_encoder": self.encoder.name,
+                "text_fingerprint": self.encoder.fingerprint,
+                "details": dict(details or {}),
+            },
+            preprocessor=to_json(self.preprocess),
+            tensors=self.model.state_dict(),
+            card=card,
+        )
+
+    def probabilities(
+        self,
+        counts: Int16[np.ndarray, "batch lead=12 time=5000"],
+        queries: Sequence[str],
+        *,
+        query_self_attention: QuerySelfAttention = "diagonal",
+    ) -> Float[np.ndarray, "batch query"]:
+        """One number in (0, 1) a record and query, uncalibrated: sigmoid of the network's logit (SuPreME Eq. 4).
+
+        With `diagonal` an answer does not depend on what else is asked. `counts` as stored: 1/1000 mV at 500 Hz.
+        """
+        import torch
+
+        with torch.inference_mode():
+            text = self.embed_queries(queries)
+            logits = self.model(self._scaled(counts), text, query_self_attention=query_self_attention)
+            return logits.float().sigmoid().cpu().numpy()
+
+    def embed(self, counts: Int16[np.ndarray, "batch lead=12 time=5000"]) -> Float[np.ndarray, "batch width"]:
+        """One vector an ECG: the mean of the encoder's tokens."""
+        import torch
+
+        with torch.inference_mode():
+            return self.model.encode_ecg(self._scaled(counts)).mean(dim=1).float().cpu().numpy()
+
+    def embed_queries(self, queries: Sequence[str]) -> Float[Tensor, "query text"]:
+        """The text encoder's vectors, each text encoded once."""
+        import torch
+
+        new = sorted({query for query in queries if query not in self._vectors})
+        self._vectors.update(zip(new, self.encoder.encode(new), strict=True) if new else ())
+        rows = np.stack([self._vectors[query] for query in queries]) if queries else np.zeros((0, self.encoder.width))
+        return torch.from_numpy(rows.astype(np.float32)).to(self._device)
+
+    @property
+    def _device(self) -> Any:
+        return next(self.model.parameters()).device
+
+    def _scaled(self, counts: Int16[np.ndarray, "batch lead=12 time=5000"]) -> Float[Tensor, "batch lead time"]:
+        import torch
+
+        return preprocess(torch.tensor(counts).to(self._device), self.preprocess)
+
+
+def _settings(stored: ModelFolder) -> tuple[SupremeConfig, PreprocessConfig]:
+    known = {"kind", "version", "preset", "model", "text_encoder", "text_fingerprint", "details"}
+    if set(stored.config) != known:
+        odd = sorted(set(stored.config) ^ known)
+        raise ArtifactError(
+            f"{stored.path / 'config.json'} has or lacks the field {odd[0]!r}; this version of ecgray reads exactly "
+            f"{', '.join(sorted(known))}."
+        )
+    if stored.config["kind"] != KIND:
+        raise ArtifactError(f"{stored.path} holds a {stored.config['kind']!r}; a classifier needs a {KIND!r}.")
+    try:
+        return from_json(SupremeConfig, stored.config["model"]), from_json(PreprocessConfig, stored.preprocessor)
+    except ConfigError as error:
+        raise ArtifactError(f"{stored.path} cannot be used: {error}") from None
+
+
+def _fill(model: Supreme, stored: ModelFolder) -> None:
+    try:
+        model.load_state_dict(stored.tensors)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ArtifactError(f"{stored.path} has weights that do not fit its config.json ({reason}).") from None

@@ -1,0 +1,49 @@
+"""What every job does around its stage: read the recipe and its overrides, answer in one line, fail in one sentence."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import tyro
+
+from ecgray.errors import EcgrayError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+Settings = TypeVar("Settings")
+
+
+def run_job(
+    meaning: str,
+    recipes: Mapping[str, Settings],
+    stage: Callable[[Settings], dict[str, Any]],
+    *,
+    args: Sequence[str] | None = None,
+) -> None:
+    """Run `python jobs/NAME.py RECIPE [--field value ...]`.
+
+    The last line of stdout is one JSON object, the figures that `stage` returns. Exit status: 0 done, 1 failed,
+    2 wrong usage or bad input, with one sentence on stderr.
+    """
+    try:
+        settings = choose(meaning, recipes, args)
+        figures = stage(settings)
+    except EcgrayError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_status) from None
+    print(json.dumps(figures, allow_nan=False), flush=True)
+
+
+def choose(meaning: str, recipes: Mapping[str, Settings], args: Sequence[str] | None = None) -> Settings:
+    """The settings of the recipe that the command line names, with its overrides."""
+    named = {name: (_hint(settings), settings) for name, settings in recipes.items()}
+    return tyro.extras.overridable_config_cli(
+        named, args=args, description=meaning, config=(tyro.conf.FlagConversionOff,)
+    )
+
+
+def _hint(settings: Any) -> str:
+    return (type(settings).__doc__ or "").strip().split("\n")[0]

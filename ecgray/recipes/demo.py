@@ -1,0 +1,122 @@
+"""Recipes of jobs/demo.py: the whole path on the embedded archive.
+
+debug    what `make demo` runs: about five minutes on two cores.
+smoke    the same path, too small to learn from: a minute. For tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecgray.errors import ConfigError
+from ecgray.recipes.ingest import INGEST, IngestConfig
+from ecgray.recipes.label import LABEL, LabelConfig
+from ecgray.recipes.pretrain import PRETRAIN, PretrainConfig
+from ecgray.recipes.zeroshot import ZEROSHOT, ZeroshotConfig
+
+BASE = "laptop"
+"""The recipe that the demo's stages start from."""
+
+UNSEEN = (
+    "inferior st depression",
+    "lateral t wave inversion",
+    "incomplete right bundle branch block",
+    "second degree av block",
+    "anterior st elevation",
+)
+"""Conditions whose labels the demo's classifier never sees; written down before any score was."""
+
+SHOWN = (
+    "normal ecg",
+    "atrial fibrillation",
+    "left bundle branch block",
+    "inferior myocardial infarction",
+    "second degree av block",
+    "anterior st elevation",
+)
+"""Conditions of which the report draws an ECG: the first test record that carries it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawingConfig:
+    """What the drawn archive depends on."""
+
+    patients: int
+    """Patients to draw."""
+    damaged: int
+    """Recordings to damage."""
+    seed: int
+    """Draws the patients."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig:
+    """Draw an archive, read it, learn from it, ask about patients never seen, write a report."""
+
+    out: Path = Path("runs/demo")
+    """Where everything is written: OUT/report.html and a folder a stage."""
+    patients: int = 4500
+    """Patients to draw; each has one recording or a few."""
+    damaged: int = 2
+    """Recordings to damage, so that the quarantine has something to show."""
+    seed: int = 1
+    """Draws the patients."""
+    epochs: int = 14
+    """Passes over the training records."""
+    unseen_terms: tuple[str, ...] = UNSEEN
+    """Terms kept from training and asked about afterwards."""
+    shown_terms: tuple[str, ...] = SHOWN
+    """Terms of which the report draws an ECG."""
+    example_term: str = "left bundle branch block"
+    """Term of the ECG in OUT/demo.svg."""
+
+    def __post_init__(self) -> None:
+        if self.patients < 100:
+            raise ConfigError(f"patients={self.patients}; the demo needs at least 100 to have some in every split.")
+
+    @property
+    def archive(self) -> Path:
+        """The folder of the drawn archive."""
+        return self.out / "archive"
+
+    def drawing(self) -> DrawingConfig:
+        """The settings of the drawn archive."""
+        return DrawingConfig(patients=self.patients, damaged=self.damaged, seed=self.seed)
+
+    def ingest(self) -> IngestConfig:
+        """The settings of the stage that reads the archive."""
+        return dataclasses.replace(INGEST[BASE], archive=self.archive, out=self.out / "ingest")
+
+    def label(self) -> LabelConfig:
+        """The settings of the stage that labels its records."""
+        return dataclasses.replace(LABEL[BASE], records=self.out / "ingest", out=self.out / "labels")
+
+    def pretrain(self) -> PretrainConfig:
+        """The settings of the stage that learns from them."""
+        return dataclasses.replace(
+            PRETRAIN[BASE],
+            records=self.out / "ingest",
+            labels=self.out / "labels",
+            out=self.out / "pretrain",
+            unseen_terms=self.unseen_terms,
+            epochs=self.epochs,
+        )
+
+    def zeroshot(self, task: str) -> ZeroshotConfig:
+        """The settings of the stage that asks test patients about the classes of a task."""
+        return dataclasses.replace(
+            ZEROSHOT[BASE],
+            model=self.out / "pretrain",
+            records=self.out / "ingest",
+            queries=task,
+            out=self.out / task,
+            splits=("test",),
+        )
+
+
+DEMO = {
+    "debug": DemoConfig(),
+    "smoke": DemoConfig(out=Path("runs/smoke"), patients=150, epochs=1),
+}

@@ -1,0 +1,1 @@
+"""Read an ECG: encoder, fusion network, losses, training step (SuPreME)."""

@@ -1,0 +1,213 @@
+"""The tables: Parquet folders with a fixed schema, the only interface between stages besides model folders.
+
+An ECG is stored as 120,000 bytes: little-endian int16, 12 leads x 5,000 samples (10 s at 500 Hz), 1,000 counts per mV,
+leads in the order of `ecgray.leads.LEADS`. Parquet has no int16, and a list column reads 7 to 15 times slower.
+A file is the unit of commit: it exists whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ecgray.errors import ConfigError
+from ecgray.leads import LEADS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from jaxtyping import Int16
+
+FS = 500
+"""Samples per second of every stored ECG."""
+SAMPLES = 5000
+"""Samples per lead of every stored ECG: 10 s."""
+COUNTS_PER_MV = 1000
+"""Stored counts per millivolt."""
+ECG_BYTES = len(LEADS) * SAMPLES * 2
+
+RECORD_ROWS = 512
+"""Rows in one file of the records table (61 MB): what a killed job loses at the most."""
+RECORD_GROUP = 64
+"""Rows in one row group of the records table."""
+TEXT_ROWS = 1024
+"""Rows in one file of a text table."""
+
+
+def _field(name: str, type_: pa.DataType, meaning: str, unit: str = "") -> pa.Field:
+    metadata = {"meaning": meaning} | ({"unit": unit} if unit else {})
+    return pa.field(name, type_, metadata=metadata)
+
+
+_WHO = [
+    _field("record_id", pa.string(), "<layout>:<the source's own id>; stable between runs"),
+    _field("subject_id", pa.string(), "<layout>:<the patient's id>; the record's id where the source names no patient"),
+]
+_MEASURED = [
+    _field("rr_ms", pa.float32(), "RR interval by the recorder", "ms"),
+    _field("p_onset_ms", pa.float32(), "P onset by the recorder", "ms"),
+    _field("p_end_ms", pa.float32(), "P end by the recorder", "ms"),
+    _field("qrs_onset_ms", pa.float32(), "QRS onset by the recorder", "ms"),
+    _field("qrs_end_ms", pa.float32(), "QRS end by the recorder", "ms"),
+    _field("t_end_ms", pa.float32(), "T end by the recorder", "ms"),
+    _field("p_axis_deg", pa.float32(), "P axis by the recorder", "degree"),
+    _field("qrs_axis_deg", pa.float32(), "QRS axis by the recorder", "degree"),
+    _field("t_axis_deg", pa.float32(), "T axis by the recorder", "degree"),
+]
+
+_DESCRIBED = [
+    *_WHO,
+    _field("split", pa.string(), "train, val or test; one patient stands in one split only"),
+    _field("age", pa.float32(), "age at the recording; null where unknown or above 89", "year"),
+    _field("sex", pa.string(), "F or M; null where unknown"),
+    _field("time", pa.string(), "when it was recorded, as the source writes it (ISO 8601); null where unknown"),
+    _field("report", pa.string(), "the report as the source words it, statements joined; empty where none"),
+    _field("codes", pa.list_(pa.string()), "<system>:<code>, as scp:NORM, snomed:426783006, cpsc:AF, demo:<term>"),
+    _field("likelihoods", pa.list_(pa.float32()), "one for each code; null where the source gives none", "%"),
+    *_MEASURED,
+    _field("source", pa.string(), "the archive's layout"),
+    _field("path", pa.string(), "the recording below the archive, without its ending"),
+]
+
+MANIFEST = pa.schema(
+    [
+        *_DESCRIBED,
+        _field("refused", pa.string(), "the code of docs/data.md for which it is not even opened; null as a rule"),
+    ]
+)
+"""One row a recording that an archive names: what ingest starts from."""
+
+RECORDS = pa.schema(
+    [
+        *_DESCRIBED,
+        _field("flags", pa.list_(pa.string()), "what was seen or done: <flag> or <flag>:<lead> (docs/data.md)"),
+        _field("source_fs", pa.float32(), "sampling rate of the source", "Hz"),
+        _field("source_duration_s", pa.float32(), "length of the source", "s"),
+        _field("ecg", pa.binary(ECG_BYTES), "int16 little-endian, 12 x 5000, C order", "1/1000 mV"),
+    ],
+    metadata={
+        "ecg_shape": f"{len(LEADS)},{SAMPLES}",
+        "ecg_dtype": "<i2",
+        "ecg_leads": ",".join(LEADS),
+        "ecg_fs_hz": str(FS),
+        "ecg_counts_per_mv": str(COUNTS_PER_MV),
+    },
+)
+"""One row a recording: 12 leads, 10 s, 500 Hz, 1,000 counts per mV, neither filtered nor normalised."""
+
+QUARANTINE = pa.schema(
+    [
+        *_WHO,
+        _field("source", pa.string(), "the archive's layout"),
+        _field("path", pa.string(), "the recording below the archive, without its ending"),
+        _field("code", pa.string(), "why it cannot be read: a stable word (docs/data.md)"),
+        _field("message", pa.string(), "the same in one sentence"),
+    ]
+)
+"""One row a recording that could not be read."""
+
+LABELS = pa.schema(
+    [
+        *_WHO,
+        _field("split", pa.string(), "train, val or test"),
+        _field("terms", pa.list_(pa.string()), "the standard terms that hold for the record, sorted"),
+        _field("unmapped", pa.list_(pa.string()), "codes or entities that no term stands for"),
+    ]
+)
+"""One row a record: the standard terms that hold. Beside it, terms.json counts each term."""
+
+ANSWERS = pa.schema(
+    [
+        *_WHO,
+        _field("query", pa.string(), "the class's name, or the question itself"),
+        _field("probability", pa.float32(), "sigmoid of the classifier's logit, uncalibrated"),
+        _field("truth", pa.bool_(), "whether the class holds by the record's codes; null where nobody says"),
+    ]
+)
+"""One row a record and query."""
+
+
+def ecg_bytes(counts: Int16[np.ndarray, "lead=12 time=5000"]) -> bytes:
+    """One ECG as it is stored."""
+    return np.ascontiguousarray(counts, dtype="<i2").tobytes()
+
+
+def ecg_counts(column: pa.Array | pa.ChunkedArray) -> Int16[np.ndarray, "batch lead=12 time=5000"]:
+    """The ECGs of a column without a copy: read-only, counts of 1/1000 mV.
+
+    >>> one = pa.array([ecg_bytes(np.ones((12, 5000), np.int16))], pa.binary(ECG_BYTES))
+    >>> ecg_counts(one).shape, int(ecg_counts(one).max())
+    ((1, 12, 5000), 1)
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+    values = len(column) * ECG_BYTES // 2
+    if values == 0:
+        return np.zeros((0, len(LEADS), SAMPLES), np.int16)
+    flat = np.frombuffer(column.buffers()[1], "<i2", values, column.offset * ECG_BYTES)
+    return flat.reshape(-1, len(LEADS), SAMPLES)
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """The files of a table, sorted by name.
+
+    Raises `ConfigError` where the folder holds none. Names that begin with `.` or `_` are work in progress.
+    """
+    files = sorted(path for path in folder.glob("*.parquet") if not path.name.startswith((".", "_")))
+    if not files:
+        raise ConfigError(f"{folder} holds no table; give the folder with the *.parquet files that a job wrote.")
+    return files
+
+
+def table_folder(path: Path, name: str) -> Path:
+    """Where the table `name` lies, given a job's OUT or the table's own folder.
+
+    >>> table_folder(Path("runs/ptb-xl/records"), "records")
+    PosixPath('runs/ptb-xl/records')
+    """
+    below = path / name
+    return below if below.is_dir() else path
+
+
+def read_table(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A whole table in memory; name the columns and leave `ecg` out unless you need it."""
+    files = parquet_files(folder)
+    return pa.concat_tables(pq.read_table(path, columns=list(columns) if columns else None) for path in files)
+
+
+def write_table(table: pa.Table, path: Path, *, row_group: int = TEXT_ROWS, repetitive: bool = False) -> None:
+    """Write one file of a table, whole or not at all; `repetitive` where columns repeat few texts over many rows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        pq.write_table(
+            table,
+            part,
+            row_group_size=row_group,
+            compression="none",
+            use_dictionary=_texts(table) if repetitive else False,
+        )
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _texts(table: pa.Table) -> list[str]:
+    return [field.name for field in table.schema if pa.types.is_string(field.type)]
+
+
+def write_tables(table: pa.Table, folder: Path, *, rows: int = TEXT_ROWS) -> None:
+    """Write a table as files of `rows` rows: part-00000.parquet and on."""
+    for number, start in enumerate(_starts(table.num_rows, rows)):
+        write_table(table.slice(start, rows), folder / f"part-{number:05d}.parquet")
+
+
+def _starts(total: int, rows: int) -> Iterable[int]:
+    return range(0, max(total, 1), rows)

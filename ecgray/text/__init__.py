@@ -1,0 +1,1 @@
+"""What was said of it: reports, terms, queries, text encoders."""

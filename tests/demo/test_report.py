@@ -1,0 +1,121 @@
+"""The page holds what it is given, escaped, and needs nothing from anywhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from ecgray.demo.report import Board, Curve, Reading, Refused, Score, Shown, Step, Story, report_html
+from ecgray.waveform.paper import draw_paper
+
+NASTY = "<script src='http://evil.example'>&\"</script>"
+VOID = {"meta", "br", "img", "link", "circle", "path", "rect", "polyline"}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, the text, and whether every tag is closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.stack: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.stack.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def score(name: str, auroc: float) -> Score:
+    return Score(
+        name=name, auroc=auroc, low=auroc - 0.1, high=auroc + 0.05, random_auroc=0.48, positives=17, records=200
+    )
+
+
+def board(*scores: Score) -> Board:
+    return Board(macro=0.81, low=0.78, high=0.84, random_macro=0.5, scores=scores, not_scored=("paced rhythm",))
+
+
+@pytest.fixture
+def story() -> Story:
+    svg = draw_paper(np.zeros((12, 5000)), title=NASTY, synthetic=True)
+    reading = Reading(query=NASTY, probability=0.25, above_percent=93.0, truth=True, unseen=True)
+    return Story(
+        patients=1200,
+        records=1534,
+        split_records={"train": 1228, "val": 153, "test": 153},
+        train_records=987,
+        test_patients=120,
+        parameters=412_345,
+        seconds=252.0,
+        machine=NASTY,
+        version="0.1.0",
+        steps=(Step(meaning="Read the archive", command=f"python jobs/x.py {NASTY}", seconds=65.0, outcome=NASTY),),
+        seen=board(score("atrial fibrillation", 0.93), score(NASTY, 0.71)),
+        unseen=board(score("second degree av block", 0.66)),
+        curves=(Curve(name="Training loss", points=((0, 0.7), (100, 0.2))), Curve(name="empty line", points=())),
+        shown=(Shown(svg=svg, report=NASTY, truths=(NASTY,), readings=(reading,)),),
+        refused=(Refused(path=NASTY, code="length_mismatch", message=NASTY),),
+        settings=NASTY,
+    )
+
+
+def test_what_is_text_stays_text(story: Story):
+    page = Page(report_html(story))
+    assert page.stack == []
+    assert not {"script", "iframe", "object", "embed", "link", "img", "base", "form"} & {tag for tag, _ in page.tags}
+    assert page.text.count(NASTY) == 12
+
+
+def test_the_page_needs_nothing_from_anywhere(story: Story):
+    clean = replace(story, machine="m", settings="{}", steps=(), shown=(), refused=())
+    html = report_html(replace(clean, seen=board(score("atrial fibrillation", 0.93)))) + draw_paper(
+        np.zeros((12, 5000)), title="t"
+    )
+    assert "//" not in html.replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"url\(|@import|\bsrc=|href", html)
+    assert "default-src &#x27;none&#x27;" in html or "default-src 'none'" in html
+    for _, attributes in Page(report_html(story)).tags:
+        assert not {"src", "href", "onload", "onclick", "xlink:href", "action"} & set(attributes)
+
+
+def test_figures_stand_with_interval_support_and_the_random_encoder(story: Story):
+    row = re.search(r"<tr><td>atrial fibrillation</td>.*?</tr>", report_html(story))
+    assert row
+    for figure in ("0.93", "0.83 to 0.98", "0.48", "17"):
+        assert f">{figure}<" in row[0]
+    text = Page(report_html(story)).text
+    for words in ("0.81", "0.78 to 0.84", "4 min 12 s", "paced rhythm", "length_mismatch", "make demo", "drawn", "987"):
+        assert words in text
+
+
+def test_the_best_class_stands_first(story: Story):
+    html = report_html(replace(story, seen=board(score("worse", 0.6), score("better", 0.9))))
+    assert html.index(">better<") < html.index(">worse<")
+
+
+def test_the_curve_is_drawn_over_its_steps(story: Story):
+    html = report_html(story)
+    assert "40.0,20.0 380.0,150.0" in html  # from the highest loss at step 0 to the lowest at the last
+    assert "empty line" not in html
+
+
+def test_the_same_story_gives_the_same_page(story: Story):
+    assert report_html(story) == report_html(replace(story))

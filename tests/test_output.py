@@ -1,0 +1,90 @@
+"""An output folder holds one run and has one writer."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ecgray.errors import ClusterError, ConfigError
+from ecgray.output import output_folder, write_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    out: Path
+    source: Path
+    steps: int = 3
+
+
+def run(settings: Settings, *, finish: bool = True) -> dict | None:
+    with output_folder(settings.out, settings, inputs={"source": settings.source}) as folder:
+        if finish and folder.done is None:
+            folder.finish({"answer": 42})
+        return folder.done
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    source = tmp_path / "source.txt"
+    source.write_text("one")
+    return Settings(out=tmp_path / "out", source=source)
+
+
+def test_a_finished_run_is_not_done_again(settings):
+    assert run(settings) is None
+    assert run(settings) == {"answer": 42}
+
+
+def test_an_unfinished_run_goes_on(settings):
+    run(settings, finish=False)
+    assert run(settings) is None
+
+
+def test_other_settings_are_refused_by_name(settings):
+    run(settings)
+    with pytest.raises(ConfigError, match="differs in steps"):
+        run(Settings(out=settings.out, source=settings.source, steps=4))
+
+
+def test_a_changed_input_is_refused(settings):
+    run(settings)
+    settings.source.write_text("two, longer")
+    with pytest.raises(ConfigError, match="differs in the input"):
+        run(settings)
+
+
+def test_a_missing_input_is_named(settings, tmp_path):
+    with pytest.raises(ConfigError, match="does not exist"):
+        run(Settings(out=settings.out, source=tmp_path / "nowhere"))
+
+
+def test_a_second_writer_is_refused(settings):
+    settings.out.mkdir()
+    (settings.out / ".lock").write_text(f"{os.uname().nodename} 1")  # process 1 lives
+    with pytest.raises(ClusterError, match="another job"):
+        run(settings)
+
+
+def test_the_lock_of_a_dead_process_is_taken_over(settings):
+    settings.out.mkdir()
+    (settings.out / ".lock").write_text(f"{os.uname().nodename} 999999999")
+    assert run(settings) is None
+    assert not (settings.out / ".lock").exists()
+
+
+def test_config_json_says_what_made_the_folder(settings):
+    run(settings)
+    config = json.loads((settings.out / "config.json").read_text())
+    assert config["settings"]["steps"] == 3
+    assert set(config["inputs"]) == {"source"}
+    assert config["version"]
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    write_bytes(tmp_path / "a.txt", b"one")
+    with pytest.raises(TypeError):
+        write_bytes(tmp_path / "a.txt", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_bytes() == b"one"

@@ -1,0 +1,48 @@
+"""Tables keep every count and are written whole or not at all."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ecgray import tables
+from ecgray.errors import ConfigError
+
+
+def test_an_ecg_survives_the_column_to_the_count():
+    counts = np.random.default_rng(0).integers(-32768, 32767, (3, 12, 5000), dtype=np.int16)
+    column = pa.array([tables.ecg_bytes(one) for one in counts], pa.binary(tables.ECG_BYTES))
+    assert np.array_equal(tables.ecg_counts(column), counts)
+    assert np.array_equal(tables.ecg_counts(column.slice(1, 2)), counts[1:])
+    assert np.array_equal(tables.ecg_counts(pa.chunked_array([column, column])), np.concatenate([counts, counts]))
+
+
+def test_the_column_is_read_without_a_copy():
+    column = pa.array([bytes(tables.ECG_BYTES)], pa.binary(tables.ECG_BYTES))
+    assert not tables.ecg_counts(column).flags.owndata
+
+
+def test_a_table_comes_back_in_the_order_it_was_written(tmp_path):
+    table = pa.table({"number": list(range(2500))})
+    tables.write_tables(table, tmp_path, rows=1024)
+    assert [path.name for path in tables.parquet_files(tmp_path)] == [f"part-0000{i}.parquet" for i in range(3)]
+    assert tables.read_table(tmp_path)["number"].to_pylist() == list(range(2500))
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_args, **_settings):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tables.pq, "write_table", full)
+    with pytest.raises(OSError, match="No space"):
+        tables.write_table(pa.table({"a": [1]}), tmp_path / "part-00000.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="holds no table"):
+        tables.read_table(tmp_path)
+
+
+@pytest.mark.parametrize("schema", [tables.MANIFEST, tables.RECORDS, tables.QUARANTINE, tables.LABELS, tables.ANSWERS])
+def test_every_field_says_what_it_means(schema):
+    assert all(field.metadata[b"meaning"] for field in schema)
