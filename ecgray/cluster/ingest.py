@@ -74,6 +74,7 @@ def _convert(folder: OutputFolder, conversion: Conversion, layout: str) -> dict[
     if missing:
         with connected():
             rate = _stream(missing, conversion, out, total=sum(rows.values()), done=done)
+        _sweep(out)  # a worker that died on the way was replaced; its half-written file was not
     with contextlib.suppress(OSError):
         (out / DIARIES).rmdir()
     counted = settle(out)
