@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from ecgray.order import Order
-from ecgray.shards import Selection, select, training_shares
 from ecgray.supreme.preprocess import PreprocessConfig, preprocess
 from ecgray.tables import ECG_BYTES, LABELS, RECORD_GROUP, RECORD_ROWS, RECORDS, ecg_counts, parquet_files, write_table
+from ecgray.training.order import Order
+from ecgray.training.shards import Selection, select, training_shares
 
 BATCH = 64
 WINDOW = 8

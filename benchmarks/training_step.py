@@ -1,7 +1,7 @@
 """Records per second of one training step (forward, backward, clipping, AdamW), as jobs/pretrain.py takes it.
 
 $ python benchmarks/training_step.py             # the laptop recipe on one CPU core; the paper recipe too where CUDA is
-$ python benchmarks/training_step.py --steps 5   # a look
+$ python benchmarks/training_step.py --seconds 1   # a look
 
 On a CPU the figure is records per CPU second of one thread, so that a busy machine does not change it much; on a GPU
 records per second, with the memory it took. Batches lie on the device already: benchmarks/loader.py measures reading.
@@ -22,12 +22,12 @@ from ecgray.supreme.config import EncoderConfig
 from ecgray.supreme.model import Supreme
 from ecgray.supreme.step import Batch, make_optimizer, make_schedule, train_step
 
-WARM_STEPS = 3
+WARM_STEPS = 5
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each case, after the warm-up")
     parser.add_argument("--terms", type=int, default=40, help="queries a record; the paper has 295")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -38,7 +38,7 @@ def main() -> None:
         terms = 295 if name == "paper" else options.terms
         records = config.batch_size // max(config.workers, 1)
         try:
-            rate = measure(config, records, terms=terms, steps=options.steps, compiled=compiled, device=device)
+            rate = measure(config, records, terms=terms, seconds=options.seconds, compiled=compiled, device=device)
             said = f"{rate:,.0f}"
         except Exception as error:  # a compiler that is not there, memory that is not: the row says so
             said = f"failed: {type(error).__name__}"
@@ -68,7 +68,7 @@ def shape(encoder: EncoderConfig) -> str:
     return f"{encoder.tokens} tokens ({encoder.token_count}), {encoder.width}/{encoder.depth}/{encoder.heads}"
 
 
-def measure(config: PretrainConfig, records: int, *, terms: int, steps: int, compiled: bool, device: str) -> float:
+def measure(config: PretrainConfig, records: int, *, terms: int, seconds: float, compiled: bool, device: str) -> float:
     """Records per second; on a CPU per CPU second."""
     torch.manual_seed(0)
     model = Supreme(config.model).to(device)
@@ -101,8 +101,10 @@ def measure(config: PretrainConfig, records: int, *, terms: int, steps: int, com
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.compile remarks on its own internals
         run(WARM_STEPS)
-    begin = clock()
-    run(steps)
+    begin, steps = clock(), 0
+    while clock() - begin < seconds:
+        run(WARM_STEPS)
+        steps += WARM_STEPS
     return records * steps / (clock() - begin)
 
 

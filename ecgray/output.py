@@ -7,6 +7,7 @@ so that a folder never mixes two runs. A killed job leaves no figures.json; the 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -95,46 +96,36 @@ def _sorted(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
+_HELD: set[Path] = set()
+
+
 @contextlib.contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """One writer at a time. A lock that a dead process of this host left behind is taken over."""
-    lock = folder / ".lock"
-    mine = f"{socket.gethostname()} {os.getpid()}"
-    while True:
-        try:
-            with lock.open("x") as file:
-                file.write(mine)
-            break
-        except FileExistsError:
-            if lock.read_text() == mine:  # a stage inside a stage of the same process
-                yield
-                return
-            if _alive(lock):
-                raise ClusterError(
-                    f"{folder} is being written by another job ({lock.read_text()}); wait for it, give another --out, "
-                    f"or delete {lock} if that job is gone."
-                ) from None
-            lock.unlink(missing_ok=True)
-    try:
+    """One writer at a time. The kernel holds the lock, so that it goes with its process, however that ended."""
+    if folder in _HELD:  # a stage inside a stage of the same process
         yield
-    finally:
-        lock.unlink(missing_ok=True)
-
-
-def _alive(lock: Path) -> bool:
-    try:
-        host, process = lock.read_text().split()
-    except (FileNotFoundError, ValueError):
-        return False
-    if host != socket.gethostname():
-        return True
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return
+    with (folder / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise ClusterError(
+                f"{folder} is being written by another job (host and process {file.read()}); wait for it, or give "
+                "another --out."
+            ) from None
+        except OSError as error:
+            raise ClusterError(
+                f"{folder} lies on a disk that gives no locks ({error.strerror}); give an --out on another one."
+            ) from error
+        file.truncate(0)
+        file.write(f"{socket.gethostname()} {os.getpid()}")
+        file.flush()
+        _HELD.add(folder)
+        try:
+            yield
+        finally:
+            _HELD.discard(folder)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -155,7 +155,8 @@ def _install_lock(text: str, torch_index: str) -> None:
     local, common = split_lock(text)
     if local:
         _install_local_versions(local, settings, torch_index)
-    _uv([*PINNED], settings, text=common)
+    # Compiled once here: else every process does it where PYTHONDONTWRITEBYTECODE is set, as in many containers.
+    _uv([*PINNED, "--compile-bytecode"], settings, text=common)
 
 
 def _install_local_versions(pins: str, settings: UvSettings, torch_index: str) -> None:
@@ -167,7 +168,7 @@ def _install_local_versions(pins: str, settings: UvSettings, torch_index: str) -
             raise SystemExit(f"env: {names} does not lie where pip looks; name its folder in PIP_FIND_LINKS.")
         _say(f"{names} from {torch_index}")
         places = UvSettings({**settings.environ, "UV_DEFAULT_INDEX": torch_index, "UV_INDEX": ""}, [])
-    if not _uv([*PINNED], places, text=pins, may_fail=True):
+    if not _uv([*PINNED, "--compile-bytecode"], places, text=pins, may_fail=True):
         raise SystemExit(
             f"env: {names} could not be fetched. Name a folder that holds its wheel in PIP_FIND_LINKS, "
             "or another index in TORCH_INDEX."

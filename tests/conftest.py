@@ -84,5 +84,5 @@ def ray_session() -> Iterator[None]:
     """One local Ray of four logical CPUs for every wiring test of this run."""
     from ecgray.cluster.connect import connected
 
-    with connected(num_cpus=4):
+    with connected(num_cpus=4, dashboard=True):
         yield

@@ -1,7 +1,8 @@
 """An output folder holds one run and has one writer."""
 
 import json
-import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,18 +61,27 @@ def test_a_missing_input_is_named(settings, tmp_path):
         run(Settings(out=settings.out, source=tmp_path / "nowhere"))
 
 
-def test_a_second_writer_is_refused(settings):
-    settings.out.mkdir()
-    (settings.out / ".lock").write_text(f"{os.uname().nodename} 1")  # process 1 lives
-    with pytest.raises(ClusterError, match="another job"):
+WRITER = """
+import sys, time
+from pathlib import Path
+from ecgray.output import output_folder
+from ecgray.recipes.label import LabelConfig
+out = Path(sys.argv[1])
+with output_folder(out, LabelConfig(records=out, out=out), inputs={}):
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_writer_is_refused_while_the_first_lives_and_no_longer(settings):
+    first = subprocess.Popen([sys.executable, "-c", WRITER, settings.out], stdout=subprocess.PIPE, text=True)
+    assert first.stdout.readline() == "writing\n"
+    with pytest.raises(ClusterError, match=f"another job .*{first.pid}"):
         run(settings)
-
-
-def test_the_lock_of_a_dead_process_is_taken_over(settings):
-    settings.out.mkdir()
-    (settings.out / ".lock").write_text(f"{os.uname().nodename} 999999999")
+    first.kill()
+    first.communicate()
+    (settings.out / "config.json").unlink()
     assert run(settings) is None
-    assert not (settings.out / ".lock").exists()
 
 
 def test_config_json_says_what_made_the_folder(settings):

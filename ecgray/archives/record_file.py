@@ -74,6 +74,9 @@ def record_file(path: Path, manifest: pa.Table) -> Iterator[RecordFile]:
             file.flush()
         with part.open("rb") as written:
             os.fsync(written.fileno())
+            # What is on disk need not stay in memory: an archive is larger than that, and fresh pages cost more than
+            # what is written into them.
+            os.posix_fadvise(written.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         if not path.exists():
             part.replace(path)
     finally:

@@ -59,7 +59,7 @@ def demo(config: DemoConfig) -> dict[str, Any]:
             _say(f"all of it was done before: {folder.done['report']}")
             return folder.done
         stages = _stages(config)
-        with connected():
+        with connected(dashboard=True):
             steps = _walk(stages, folder.path / TOOK)
         return folder.finish(_report(config, steps))
 

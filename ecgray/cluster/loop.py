@@ -21,7 +21,13 @@ import ray.train.torch
 import torch
 from torch import distributed
 
-from ecgray.checkpoints import (
+from ecgray.metrics.auroc import score_classes
+from ecgray.supreme.loss import bce_loss, positive_weights
+from ecgray.supreme.model import Supreme
+from ecgray.supreme.preprocess import preprocess
+from ecgray.supreme.step import Batch, make_optimizer, make_schedule, train_step
+from ecgray.supreme.stopping import EarlyStopping
+from ecgray.training.checkpoints import (
     Checkpoint,
     newest_checkpoint,
     pack_optimizer,
@@ -29,15 +35,9 @@ from ecgray.checkpoints import (
     save_checkpoint,
     unpack_optimizer,
 )
-from ecgray.journal import Journal
-from ecgray.metrics.auroc import score_classes
-from ecgray.order import Order
-from ecgray.shards import Kind, Selection, Share, ordered_batches, select, training_shares
-from ecgray.supreme.loss import bce_loss, positive_weights
-from ecgray.supreme.model import Supreme
-from ecgray.supreme.preprocess import preprocess
-from ecgray.supreme.step import Batch, make_optimizer, make_schedule, train_step
-from ecgray.supreme.stopping import EarlyStopping
+from ecgray.training.journal import Journal
+from ecgray.training.order import Order
+from ecgray.training.shards import Kind, Selection, Share, ordered_batches, select, training_shares
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -27,9 +27,9 @@ from ecgray.metrics.board import Board, make_board
 from ecgray.metrics.picture import draw_board
 from ecgray.models import Classifier
 from ecgray.output import output_folder, write_bytes, write_json
-from ecgray.shards import read_ahead
 from ecgray.tables import RECORD_GROUP, ecg_counts, parquet_files, table_folder
 from ecgray.text.tasks import TASKS, Task, load_task, queries_of
+from ecgray.training.shards import read_ahead
 
 if TYPE_CHECKING:
     from jaxtyping import Float

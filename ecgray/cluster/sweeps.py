@@ -28,8 +28,8 @@ from ecgray.cluster.connect import connected
 from ecgray.cluster.preflight import check_room, workers_at_once
 from ecgray.cluster.training import pretrain
 from ecgray.errors import TrainingError
-from ecgray.journal import read_journal
 from ecgray.output import output_folder, write_bytes, write_json
+from ecgray.training.journal import read_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ def tune_dropout(config: TuneDropoutConfig) -> dict[str, Any]:
         config = dataclasses.replace(
             config, records=config.records.absolute(), labels=config.labels.absolute(), out=folder.path
         )
-        with connected():
+        with connected(dashboard=True):
             at_once = _trials_at_once(config)
             ratios = _ratios(config)
             with _live_bar(config, sum(map(len, ratios.values()))):

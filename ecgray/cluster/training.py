@@ -12,21 +12,21 @@ from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, Tr
 from ray.train.torch import TorchConfig, TorchTrainer
 from tqdm import tqdm
 
-from ecgray.checkpoints import Checkpoint, newest_checkpoint
 from ecgray.cluster.connect import connected
 from ecgray.cluster.loop import CHECKPOINTS, Plan, train_loop
 from ecgray.cluster.preflight import check_room
 from ecgray.errors import ConfigError, TrainingError
-from ecgray.journal import live_bar, read_journal
 from ecgray.models import Classifier
-from ecgray.order import Order
 from ecgray.output import output_folder
 from ecgray.settings import to_json
-from ecgray.shards import Selection, count_terms
 from ecgray.supreme.card import model_card
 from ecgray.supreme.model import Supreme
 from ecgray.tables import table_folder
 from ecgray.text.encoders import TextEncoder, load_text_encoder
+from ecgray.training.checkpoints import Checkpoint, newest_checkpoint
+from ecgray.training.journal import live_bar, read_journal
+from ecgray.training.order import Order
+from ecgray.training.shards import Selection, count_terms
 
 if TYPE_CHECKING:
     from ecgray.recipes.pretrain import PretrainConfig
@@ -46,7 +46,7 @@ def pretrain(config: PretrainConfig, *, callbacks: Sequence[UserCallback] = (), 
     with output_folder(config.out, config, inputs=inputs) as folder:
         if folder.done is not None:
             return folder.done
-        with connected() if config.workers else contextlib.nullcontext():
+        with connected(dashboard=True) if config.workers else contextlib.nullcontext():
             if config.workers:
                 check_room(
                     workers=config.workers,

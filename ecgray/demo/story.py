@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float
 from ecgray import __version__
 from ecgray.artifact import load_model
 from ecgray.demo.report import Board, Curve, Reading, Refused, Score, Shown, Step, Story, spoken
-from ecgray.journal import read_journal
 from ecgray.tables import ecg_counts, parquet_files, read_table
+from ecgray.training.journal import read_journal
 from ecgray.waveform.paper import Answer, draw_paper
 
 READINGS = 7

@@ -198,7 +198,8 @@ def mean_rr_ms(counts: Int16[np.ndarray, "lead time"]) -> float | None:
     A beat is where the steps over 10 ms, each lead's against its own largest, add up; the next is 240 ms away at least.
     On 140 LUDB records it agrees with the cardiologists' marks within 10 % in every one.
     """
-    steps = np.abs(np.diff(counts[:, ::_STEP].astype(np.float32), axis=1))
+    sparse = counts[:, ::_STEP].astype(np.float32)
+    steps = np.abs(sparse[:, 1:] - sparse[:, :-1])
     largest = np.sort(steps, axis=1)[:, -_TOP, None]
     activity = np.minimum(steps / np.maximum(largest, _STILL), 1.5).sum(axis=0)
     active = np.flatnonzero(activity > 0.4 * np.sort(activity)[-_TOP])

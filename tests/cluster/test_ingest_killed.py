@@ -59,7 +59,7 @@ def kill_tree(process):
     for one in tree:
         with contextlib.suppress(psutil.NoSuchProcess):
             one.send_signal(signal.SIGKILL)
-    process.communicate()  # reaps it: the lock of a zombie would look alive
+    process.communicate()
     psutil.wait_procs(tree[1:], timeout=20)
 
 

@@ -11,9 +11,9 @@ import pytest
 from drawn_tables import draw_tables
 
 from ecgray.errors import ClusterError, ConfigError
-from ecgray.journal import read_journal
 from ecgray.models import Classifier
 from ecgray.recipes.tune_dropout import TUNE_DROPOUT, TuneDropoutConfig
+from ecgray.training.journal import read_journal
 
 
 def _config(tables: Path, out: Path, **changes: object) -> TuneDropoutConfig:

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from drawn_tables import TERMS, draw_tables
 
-from ecgray.checkpoints import newest_checkpoint
 from ecgray.cluster.loop import CHECKPOINTS
 from ecgray.cluster.training import pretrain
 from ecgray.errors import ConfigError, TrainingError
-from ecgray.journal import Journal, read_journal
 from ecgray.models import Classifier
 from ecgray.recipes.pretrain import PRETRAIN, PretrainConfig
-from ecgray.shards import GroupReader, select
 from ecgray.supreme.config import OptimizerConfig
+from ecgray.training.checkpoints import newest_checkpoint
+from ecgray.training.journal import Journal, read_journal
+from ecgray.training.shards import GroupReader, select
 
 
 @pytest.fixture(scope="module")

@@ -18,14 +18,14 @@ import psutil
 import pytest
 from drawn_tables import draw_tables
 
-from ecgray.checkpoints import newest_checkpoint
 from ecgray.cluster.loop import CHECKPOINTS
 from ecgray.cluster.preflight import check_room, workers_at_once
 from ecgray.cluster.training import pretrain
 from ecgray.errors import ClusterError
-from ecgray.journal import read_journal
 from ecgray.models import Classifier
 from ecgray.recipes.pretrain import PRETRAIN, PretrainConfig
+from ecgray.training.checkpoints import newest_checkpoint
+from ecgray.training.journal import read_journal
 
 pytestmark = pytest.mark.ray
 

@@ -14,7 +14,6 @@ import torch
 from ecgray.answers import results, write_answers
 from ecgray.demo.report import Step, report_html
 from ecgray.demo.story import READINGS, Run, draw_example, read_answers, read_story
-from ecgray.journal import Journal
 from ecgray.metrics.board import make_board
 from ecgray.models import Classifier
 from ecgray.output import write_json
@@ -25,6 +24,7 @@ from ecgray.supreme.preprocess import PreprocessConfig
 from ecgray.tables import QUARANTINE, RECORDS, ecg_bytes, write_tables
 from ecgray.text.encoders import load_text_encoder
 from ecgray.text.tasks import TASKS
+from ecgray.training.journal import Journal
 
 RECORD_COUNT = 24
 TASK_FOLDERS = {"seen": "demo-seen", "unseen": "demo-unseen"}

@@ -8,7 +8,7 @@ import pytest
 from tensorboardX.proto import event_pb2
 from tensorboardX.record_writer import masked_crc32c
 
-from ecgray.journal import METRICS, TENSORBOARD, Journal, live_bar, read_journal
+from ecgray.training.journal import METRICS, TENSORBOARD, Journal, live_bar, read_journal
 
 
 def _board_steps(folder: Path, name: str) -> list[int]:

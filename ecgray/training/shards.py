@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from ecgray.errors import ConfigError
 from ecgray.leads import LEADS
-from ecgray.order import Order
 from ecgray.tables import ECG_BYTES, RECORD_GROUP, RECORDS, SAMPLES, ecg_counts, parquet_files, read_table
+from ecgray.training.order import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence

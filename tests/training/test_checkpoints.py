@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ecgray.checkpoints import (
+from ecgray.training.checkpoints import (
     Checkpoint,
     newest_checkpoint,
     pack_optimizer,

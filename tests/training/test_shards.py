@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgray.errors import ConfigError
-from ecgray.order import Order
-from ecgray.shards import GroupReader, count_terms, ordered_batches, read_ahead, select, training_shares
 from ecgray.tables import ecg_counts, read_table, write_table
+from ecgray.training.order import Order
+from ecgray.training.shards import GroupReader, count_terms, ordered_batches, read_ahead, select, training_shares
 
 orders = st.builds(
     lambda groups, batch_size, seed, window: Order(
