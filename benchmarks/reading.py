@@ -1,6 +1,7 @@
 """CPU seconds to read 1,000 recordings, by step, beside wfdb.rdrecord on the same files.
 
-$ python benchmarks/reading.py ARCHIVE [RECORDS]
+$ python benchmarks/reading.py                     # 300 drawn recordings
+$ python benchmarks/reading.py ARCHIVE [RECORDS]   # those of an archive
 
 The files are read once before, so that they come from the page cache. The last line is JSON.
 """
@@ -10,12 +11,14 @@ from __future__ import annotations
 import collections
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import wfdb
 
+from ecgray.demo.archive import draw_archive
 from ecgray.waveform.decode import decode
 from ecgray.waveform.header import parse_header
 from ecgray.waveform.quality import quality_flags
@@ -52,6 +55,15 @@ def measure(paths: list[Path]) -> dict[str, float]:
     }
 
 
-if __name__ == "__main__":
+def main() -> None:
     limit = int(sys.argv[2]) if len(sys.argv) > 2 else 300
-    print(json.dumps(measure([path.with_suffix("") for path in sorted(Path(sys.argv[1]).rglob("*.hea"))[:limit]])))
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(sys.argv[1] if len(sys.argv) > 1 else folder)
+        if len(sys.argv) == 1:
+            draw_archive(archive, patients=limit, seed=0)
+        headers = sorted(archive.rglob("*.hea"))[:limit]
+        print(json.dumps(measure([path.with_suffix("") for path in headers])))
+
+
+if __name__ == "__main__":
+    main()

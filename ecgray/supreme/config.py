@@ -180,7 +180,7 @@ _PRESETS: dict[Preset, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 # Flat tokens learn faster on a CPU: drawn records, macro AUC 0.84 to 0.86 after 30 CPU-seconds, narrow lead tokens 0.62
-# to 0.70 after 50 (benchmarks/results/learning_2cores_2026-11.md).
+# to 0.70 after 50 (benchmarks/results/learning_2-cpus_2026-11.md).
 _NARROW = EncoderConfig(tokens="flat", width=64, depth=2, heads=4, mlp=128)
 _NARROW_FUSION = FusionConfig(width=64, depth=2, heads=4, mlp=128, text_hidden=64, head_hidden=0)
 
