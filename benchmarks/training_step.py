@@ -28,7 +28,7 @@ WARM_STEPS = 5
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=10.0, help="of each case, after the warm-up")
-    parser.add_argument("--terms", type=int, default=40, help="queries a record; the paper has 295")
+    parser.add_argument("--terms", type=int, default=40, help="queries a record; in recipe paper always 295")
     options = parser.parse_args()
     torch.set_num_threads(1)
     print("| recipe | encoder | precision | torch.compile | records/s | memory, GB |\n|---|---|---|---|---|---|")

@@ -1,3 +1,3 @@
-"""ecgray: an ECG archive goes in; a zero-shot classifier and a text-to-ECG generator come out."""
+"""ecgray: an archive of ECGs goes in; a classifier that answers free-text cardiac questions comes out."""
 
 __version__ = "0.1.0"

@@ -66,7 +66,8 @@ def save_model(
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(part, ignore_errors=True)
+    for left_over in folder.parent.glob(f".{folder.name}.[0-9]*"):  # of a process that was killed here
+        shutil.rmtree(left_over, ignore_errors=True)
     try:
         _write(part, contents)
         _replace(part, folder)

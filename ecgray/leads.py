@@ -6,6 +6,7 @@ Inside ecgray every array has its leads in the order of `LEADS`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,10 @@ FRONTAL = LEADS[:6]
 INDEPENDENT = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 """The eight leads from which all twelve follow."""
 
-_PREFIXES = ("ecg", "lead", "mdc_ecg_lead_", "mdc_ecg_elec_potl_")
+# A hyphen may follow what can be no lead by itself, and nothing else: `-aVR` and `aVR-` are aVR upside down, and `I-II`
+# is the difference of two leads.
+_PREFIXES = re.compile(r"((ecg|lead|mdc_ecg_lead|mdc_ecg_elec_potl)([ _]+|-)?)*")
+_CHEST_PREFIX = re.compile(r"(?<=^[vc])-(?=[1-6]$)")
 _CANONICAL = {lead.lower(): lead for lead in LEADS} | {
     "1": "I",
     "2": "II",
@@ -47,13 +51,13 @@ _CANONICAL = {lead.lower(): lead for lead in LEADS} | {
 def lead_name(text: str) -> str | None:
     """The standard name of a lead, or None where it is none of the twelve.
 
-    >>> [lead_name(text) for text in ("avr", "Lead II", "DIII", "ECG V1", "V 2", "pleth")]
-    ['aVR', 'II', 'III', 'V1', 'V2', None]
+    A lead with a minus is none of them: it is upside down, or the difference of two.
+
+    >>> [lead_name(text) for text in ("avr", "Lead II", "DIII", "ECG V1", "V 2", "pleth", "-aVR")]
+    ['aVR', 'II', 'III', 'V1', 'V2', None, None]
     """
-    key = text.strip().lower().replace(" ", "").replace("-", "")
-    for prefix in _PREFIXES:
-        key = key.removeprefix(prefix).lstrip("_")
-    return _CANONICAL.get(key)
+    key = _PREFIXES.sub("", text.strip().lower(), count=1).lstrip("_").replace(" ", "")
+    return _CANONICAL.get(_CHEST_PREFIX.sub("", key))
 
 
 def find_leads(names: Sequence[str]) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """A model folder in, plain calls out: preprocessing, text encoder and network put together. No Ray.
 
-$ classifier = Classifier.load(Path("runs/demo/model"))
+$ classifier = Classifier.load(Path("runs/demo/pretrain/model"))
 $ classifier.probabilities(counts, ["atrial fibrillation", "prolonged qt interval"])  # (batch, 2)
 """
 
@@ -61,7 +61,7 @@ class Classifier:
 
         stored = load_model(folder)
         config, preprocessing = _settings(stored)
-        encoder = text_encoder or load_text_encoder(stored.config["text_encoder"])
+        encoder = text_encoder or load_text_encoder(stored.config["text_encoder"], pooler=stored.config["text_pooler"])
         if encoder.fingerprint != stored.config["text_fingerprint"]:
             raise ArtifactError(
                 f"{folder} was trained with text encoder {stored.config['text_encoder']!r} "
@@ -93,9 +93,10 @@ class Classifier:
             config={
                 "kind": KIND,
                 "version": __version__,
-                "preset": self.model.config.preset,
+                "preset": self.model.config.preset_name,
                 "model": to_json(self.model.config),
                 "text_encoder": self.encoder.name,
+                "text_pooler": self.encoder.pooler,
                 "text_fingerprint": self.encoder.fingerprint,
                 "details": dict(details or {}),
             },
@@ -149,7 +150,7 @@ class Classifier:
 
 
 def _settings(stored: ModelFolder) -> tuple[SupremeConfig, PreprocessConfig]:
-    known = {"kind", "version", "preset", "model", "text_encoder", "text_fingerprint", "details"}
+    known = {"kind", "version", "preset", "model", "text_encoder", "text_pooler", "text_fingerprint", "details"}
     if set(stored.config) != known:
         odd = sorted(set(stored.config) ^ known)
         raise ArtifactError(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecgray import __version__
-from ecgray.errors import ClusterError, ConfigError
+from ecgray.errors import ClusterError, ConfigError, EcgrayError
 from ecgray.settings import fingerprint, to_json
 
 if TYPE_CHECKING:
@@ -41,18 +41,26 @@ class OutputFolder:
 def output_folder(path: Path, settings: Any, *, inputs: Mapping[str, Path]) -> Iterator[OutputFolder]:
     """Open `path` for a job with these settings (a dataclass) and inputs (files or folders).
 
+    Settings that the dataclass names in `PLACEMENT` say where and how fast, not what: a run may go on with others.
     Raises `ConfigError` where the folder holds a run of other settings, `ClusterError` where another job writes it now.
     """
     path = path.absolute()
     path.mkdir(parents=True, exist_ok=True)
     with _lock(path):
-        yield _open(path, settings, inputs)
+        folder = _open(path, settings, inputs)
+        try:
+            yield folder
+        except EcgrayError:
+            if {entry.name for entry in path.iterdir()} <= {"config.json", ".lock"}:
+                (path / "config.json").unlink()  # nothing was done: the folder is free for the corrected command
+            raise
 
 
 def _open(path: Path, settings: Any, inputs: Mapping[str, Path]) -> OutputFolder:
     plain = to_json(settings)
     hashes = {name: input_hash(source) for name, source in sorted(inputs.items())}
-    compared = {name: value for name, value in plain.items() if name not in {"out", *inputs}}
+    apart = {"out", *inputs, *getattr(settings, "PLACEMENT", ())}
+    compared = {name: value for name, value in plain.items() if name not in apart}
     mark = fingerprint(compared, hashes)
     config_file = path / "config.json"
     if config_file.exists():
@@ -77,19 +85,31 @@ def input_hash(source: Path) -> str:
     """What a stage read, in twelve digits.
 
     A folder that a job wrote is known by its config.json and figures.json; any other by the names and sizes of what
-    lies directly in it; a file by its size and its first mebibyte.
+    lies directly in it; a file by its size and its first mebibyte. Raises `ConfigError` where there is nothing, or a
+    job that is not finished.
     """
     if not source.exists():
         raise ConfigError(f"{source} does not exist; give the path of a file or folder that does.")
     if source.is_file():
         with source.open("rb") as file:
             return fingerprint(source.stat().st_size, file.read(1 << 20).hex())
-    marks = [source / "config.json", source / "figures.json"]
-    parents = [source.parent / "config.json", source.parent / "figures.json"]
-    for pair in (marks, parents):
-        if all(path.exists() for path in pair):
-            return fingerprint(source.name, *[path.read_text() for path in pair])
+    for folder in (source, source.parent):
+        if _is_output(folder):
+            figures = folder / "figures.json"
+            if not figures.exists():
+                raise ConfigError(
+                    f"{folder} was written by a job that has not finished; run its command again, and then this one."
+                )
+            return fingerprint(source.name, (folder / "config.json").read_text(), figures.read_text())
     return fingerprint([(entry.name, entry.stat().st_size if entry.is_file() else 0) for entry in _sorted(source)])
+
+
+def _is_output(folder: Path) -> bool:
+    """Whether a job of ours writes or wrote this folder."""
+    try:
+        return "fingerprint" in json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError):
+        return False
 
 
 def _sorted(folder: Path) -> list[Path]:

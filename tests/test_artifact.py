@@ -38,6 +38,13 @@ def test_what_was_saved_is_loaded(tmp_path):
     }
 
 
+def test_what_a_killed_process_left_goes_with_the_next(tmp_path):
+    for name in (".model.4711", ".model.4711.old", ".models"):
+        (tmp_path / name).mkdir()
+    write(tmp_path / "model")
+    assert {path.name for path in tmp_path.iterdir()} == {"model", ".models"}
+
+
 def test_sha256sum_agrees(tmp_path):
     folder = write(tmp_path / "model", files={"terms.json": b"[]"})
     checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True, text=True, check=True)

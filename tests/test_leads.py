@@ -17,6 +17,22 @@ def test_what_is_no_standard_lead_has_no_name(text):
     assert lead_name(text) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "lead"),
+    [("lead-II", "II"), ("ECG-V1", "V1"), ("Lead-aVR", "aVR"), ("MDC_ECG_LEAD-V6", "V6"), ("V-1", "V1"), ("C-3", "V3")],
+)
+def test_a_hyphen_may_follow_a_prefix(text, lead):
+    assert lead_name(text) == lead
+
+
+@pytest.mark.parametrize(
+    "text", ["-aVR", "aVR-", "lead -aVR", "ECG - I", "lead--II", "I-II", "V1-V2", "II-I", "-V1", "V1-", "-1"]
+)
+def test_a_lead_with_a_minus_is_none(text):
+    """It is upside down, or the difference of two leads: as a lead it would have the wrong sign."""
+    assert lead_name(text) is None
+
+
 def test_every_lead_is_its_own_name():
     assert [lead_name(lead) for lead in LEADS] == list(LEADS)
 

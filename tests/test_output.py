@@ -1,5 +1,6 @@
 """An output folder holds one run and has one writer."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -59,6 +60,25 @@ def test_a_changed_input_is_refused(settings):
 def test_a_missing_input_is_named(settings, tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
         run(Settings(out=settings.out, source=tmp_path / "nowhere"))
+
+
+def test_what_an_unfinished_job_left_is_refused(settings, tmp_path):
+    """A part of a table would be taken for the whole."""
+    first = Settings(out=tmp_path / "first", source=settings.source)
+    run(first, finish=False)
+    (first.out / "records").mkdir()
+    for source in (first.out, first.out / "records"):
+        with pytest.raises(ConfigError, match="has not finished"):
+            run(Settings(out=settings.out, source=source))
+    run(first)
+    for number, source in enumerate((first.out, first.out / "records")):
+        assert run(Settings(out=tmp_path / f"second-{number}", source=source)) is None
+
+
+def test_a_command_that_was_refused_leaves_the_folder_free(settings):
+    with pytest.raises(ConfigError, match="typo"), output_folder(settings.out, settings, inputs={}):
+        raise ConfigError("a typo")
+    assert run(dataclasses.replace(settings, steps=4)) is None
 
 
 WRITER = """

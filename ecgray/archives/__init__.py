@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ecgray.archives import challenge, ludb, mimic, ptbxl, wfdb_tree
-from ecgray.archives.comments import header_paths
+from ecgray.archives.comments import find_headers
 from ecgray.archives.csv_file import csv_path
 from ecgray.archives.manifest import Listing, Shares, build_manifest, manifest_notes
 from ecgray.errors import ArchiveError, ConfigError
@@ -56,15 +56,22 @@ LAYOUTS: dict[str, Layout] = {
 def detect(root: Path) -> str:
     """The layout of the archive in `root`: by the table that lies there, else by what its headers are called.
 
-    Raises `ArchiveError` where nothing fits.
+    Raises `ArchiveError` where nothing fits, or a layout fits most of the headers and not all.
     """
     for name, layout in LAYOUTS.items():
         if layout.table and csv_path(root, layout.table).is_file():
             return name
-    names = [path.rpartition("/")[2] for path in header_paths(root)]
+    names = [path.rpartition("/")[2] for path in find_headers(root).paths]
     for name, layout in LAYOUTS.items():
-        if names and not layout.table and all(layout.names.fullmatch(own) for own in names):
+        fitting = 0 if layout.table else sum(1 for own in names if layout.names.fullmatch(own))
+        if names and fitting == len(names):
             return name
+        if fitting > len(names) / 2:
+            raise ArchiveError(
+                f"{fitting} of the {len(names)} headers below {root} are named as those of {name} "
+                f"({layout.names.pattern}) and the others are not; to be taken for {name} all must be. "
+                f"Give --layout {name} or --layout wfdb, or take the others away."
+            )
     known = "; ".join(f"{name}: {layout.sign}" for name, layout in LAYOUTS.items())
     raise ArchiveError(f"{root} is laid out like no archive that is known ({known}); give the folder that holds these.")
 

@@ -7,11 +7,12 @@ archives name no patients: each recording counts as a patient of its own.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
-from ecgray.archives.comments import diagnosis_codes, field, header_paths, read_comments, sex, years
+from ecgray.archives.comments import diagnosis_codes, field, find_headers, read_comments, sex, years
 from ecgray.archives.manifest import Listing
 
 NAMES = {
@@ -28,12 +29,12 @@ def read(root: Path, layout: str) -> Listing:
     """Every header below the folder, known by its name."""
     listing = read_headers(root, _TEXT_SYSTEMS.get(layout, layout))
     own = [path.rpartition("/")[2] for path in listing.columns["path"].to_pylist()]
-    return Listing(columns=dict(listing.columns) | {"record_id": pa.array(own, pa.string())})
+    return replace(listing, columns=dict(listing.columns) | {"record_id": pa.array(own, pa.string())})
 
 
 def read_headers(root: Path, text_system: str) -> Listing:
     """Every header below the folder, known by its path, with age, sex and Dx where its comments give them."""
-    paths = header_paths(root)
+    paths, passed_over = find_headers(root)
     ages, sexes, codes = [], [], []
     for comments in read_comments(root, paths):
         ages.append(years(field(comments, "age")))
@@ -47,5 +48,6 @@ def read_headers(root: Path, text_system: str) -> Listing:
             "age": pa.array(ages, pa.float32()),
             "sex": pa.array(sexes, pa.string()),
             "codes": pa.array(codes, pa.list_(pa.string())),
-        }
+        },
+        notes={"headers_not_named_hea": passed_over},
     )

@@ -1,13 +1,15 @@
 """One file of the manifest to one file of records and, where recordings cannot be read, one of the quarantine.
 
 The records file is the commit: it is written last, and a part that has one is never done again. A recording that the
-reader refuses, or on which it fails, goes to the quarantine; one that kills the whole process does so twice.
+reader refuses, or on which it fails, goes to the quarantine; one that kills the whole process goes there after three
+deaths. A fault of the machine (its disks, its memory) is held against no recording: it ends the part before the commit.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,11 +31,15 @@ DIARIES = ".reading"
 """The folder of the diaries below the output folder."""
 
 Loaded = tuple[Header, dict[str, bytes]]
+Opened = Loaded | EcgInputError | OSError | MemoryError
+"""The files of a recording, why it is refused, or how the machine failed."""
 
 _BATCH = 8
 """Recordings that a thread opens at a stretch; single ones would have the threads fight for the interpreter."""
 _AHEAD_BYTES = 64 << 20
 """Bytes read ahead of the decoder, about."""
+_DEATHS = 3
+"""How often a process must have died while it read a recording, for that to be no chance: jobs are killed, too."""
 _REFUSALS = {
     "duplicate_id": "An earlier recording of the archive has the same id; one id may name one recording.",
     "header_path": "The archive's table gives a path that is empty or leads out of the archive; correct the table.",
@@ -56,7 +62,8 @@ class Conversion:
 def convert_part(manifest_file: Path, out: Path, conversion: Conversion) -> dict[str, int]:
     """Convert the recordings that a file of the manifest names; returns how many were kept and refused.
 
-    Raises `ClusterError` where the disk is full; run again, the same call goes on.
+    Raises `ClusterError` where the disk is full, the archive is gone, or the machine fails otherwise; run again, the
+    same call goes on.
     """
     manifest = pq.read_table(manifest_file)
     path = out / "records" / manifest_file.name
@@ -64,28 +71,75 @@ def convert_part(manifest_file: Path, out: Path, conversion: Conversion) -> dict
         return {"rows": 0, "records": 0, "quarantined": 0}
     try:
         with _diary(out, manifest_file.stem) as diary, record_file(path, manifest) as file:
+            disk = _disk(conversion.archive)
             refused: dict[int, EcgInputError] = {}
-            for row, ecg in enumerate(_ecgs(manifest, conversion, diary)):
+            for row, ecg in enumerate(_ecgs(manifest_file.name, manifest, conversion, diary)):
                 if isinstance(ecg, EcgInputError):
                     refused[row] = ecg
                 else:
                     file.add(row, ecg)
+            if refused and _disk(conversion.archive) != disk:
+                raise _gone(conversion.archive)
             quarantine = out / "quarantine" / manifest_file.name
             quarantine.unlink(missing_ok=True)  # an earlier attempt may have refused more
             if refused:
                 write_table(_quarantine(manifest, refused), quarantine)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        megabytes = manifest.num_rows * ECG_BYTES // 1_000_000 + 1
-        raise ClusterError(
-            f"{path} found no space; it takes {megabytes} MB. Make room and run the same command again."
-        ) from error
+    except (OSError, MemoryError) as fault:
+        raise _unwritten(path, manifest.num_rows, fault) from fault
     return {"rows": manifest.num_rows, "records": manifest.num_rows - len(refused), "quarantined": len(refused)}
 
 
-def _ecgs(manifest: pa.Table, conversion: Conversion, diary: Diary) -> Iterator[StandardEcg | EcgInputError]:
-    """What each row of the manifest names, in its order: an ECG, or why there is none."""
+def _disk(archive: Path) -> int:
+    """The disk that the archive lies on.
+
+    Raises `ClusterError` where it is gone: what is unmounted leaves no folder, an empty one, or one of another disk,
+    and would make every recording look as if its files were missing.
+    """
+    try:
+        with os.scandir(archive) as entries:  # a flat archive has a million of them, and one will do
+            if next(entries, None):
+                return archive.stat().st_dev
+    except OSError as fault:
+        raise _gone(archive) from fault
+    raise _gone(archive)
+
+
+def _gone(archive: Path) -> ClusterError:
+    return ClusterError(
+        f"{archive} is gone, empty or unreadable, which says nothing of its recordings; mount it and run the same "
+        "command again."
+    )
+
+
+def _unwritten(path: Path, rows: int, fault: OSError | MemoryError) -> ClusterError:
+    if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
+        megabytes = rows * ECG_BYTES // 1_000_000 + 1
+        return ClusterError(
+            f"{path} found no space; it takes {megabytes} MB. Make room and run the same command again."
+        )
+    return ClusterError(f"{path} could not be written ({_reason(fault)}); see to that and run the same command again.")
+
+
+def _unread(part: str, row: int, fault: OSError | MemoryError) -> ClusterError:
+    return ClusterError(
+        f"The machine failed while it read the recording in row {row} of {part} of the manifest ({_reason(fault)}), "
+        "which is not held against the recording; see to that and run the same command again. "
+        "If it is always the same row, copy that recording's files anew or remove them."
+    )
+
+
+def _reason(fault: OSError | MemoryError) -> str:
+    """What failed, in the system's words; the fault's own may hold a path of the archive."""
+    if isinstance(fault, OSError) and fault.errno:
+        return os.strerror(fault.errno)
+    return "no memory was left" if isinstance(fault, MemoryError) else type(fault).__name__
+
+
+def _ecgs(part: str, manifest: pa.Table, conversion: Conversion, diary: Diary) -> Iterator[StandardEcg | EcgInputError]:
+    """What each row of the manifest names, in its order: an ECG, or why there is none.
+
+    Raises `ClusterError` where the machine fails: no recording may be lost to that.
+    """
     codes = manifest["refused"].to_pylist()
     refused = {row: EcgInputError(code, _REFUSALS[code]) for row, code in enumerate(codes) if code}
     refused |= {row: _crashed() for row in diary.crashed if row not in refused}
@@ -97,16 +151,20 @@ def _ecgs(manifest: pa.Table, conversion: Conversion, diary: Diary) -> Iterator[
             yield refused[row]
         else:
             diary.note(row)
-            yield _standard(next(loaded), conversion, stated[row])
+            try:
+                ecg = _standard(next(loaded), conversion, stated[row])
+            except (OSError, MemoryError) as fault:
+                raise _unread(part, row, fault) from fault
+            yield ecg
 
 
-def _loaded(paths: Sequence[Path], readers: int) -> Iterator[Loaded | EcgInputError]:
+def _loaded(paths: Sequence[Path], readers: int) -> Iterator[Opened]:
     """The files of each recording, in order, opened by `readers` threads ahead of whoever takes them."""
     if readers == 1:
         yield from map(_load, paths)
         return
     starts = iter(range(0, len(paths), _BATCH))
-    waiting: deque[Future[list[Loaded | EcgInputError]]] = deque()
+    waiting: deque[Future[list[Opened]]] = deque()
     ahead = 1
     with ThreadPoolExecutor(readers) as pool:
         while True:
@@ -119,34 +177,36 @@ def _loaded(paths: Sequence[Path], readers: int) -> Iterator[Loaded | EcgInputEr
             yield from batch
 
 
-def _load_all(paths: Sequence[Path]) -> list[Loaded | EcgInputError]:
+def _load_all(paths: Sequence[Path]) -> list[Opened]:
     return [_load(path) for path in paths]
 
 
-def _load(path: Path) -> Loaded | EcgInputError:
+def _load(path: Path) -> Opened:
     try:
         return load_recording(path)
-    except EcgInputError as refusal:
-        return refusal
+    except (EcgInputError, OSError, MemoryError) as reason:
+        return reason  # raised, or not, when the recording's turn comes
     except Exception as fault:
         return _internal(fault)
 
 
-def _size(batch: Sequence[Loaded | EcgInputError]) -> int:
-    loaded = (one[1] for one in batch if not isinstance(one, EcgInputError))
+def _size(batch: Sequence[Opened]) -> int:
+    loaded = (one[1] for one in batch if isinstance(one, tuple))
     return sum(len(content) for files in loaded for content in files.values())
 
 
-def _standard(
-    loaded: Loaded | EcgInputError, conversion: Conversion, rr_ms: float | None
-) -> StandardEcg | EcgInputError:
+def _standard(loaded: Opened, conversion: Conversion, rr_ms: float | None) -> StandardEcg | EcgInputError:
     if isinstance(loaded, EcgInputError):
         return loaded
+    if isinstance(loaded, Exception):
+        raise loaded
     try:
         recording = decode_recording(*loaded, digital=conversion.digital)
         return standardise(recording, allow_missing_leads=conversion.allow_missing_leads, rr_ms=rr_ms)
     except EcgInputError as refusal:
         return refusal
+    except (ClusterError, OSError, MemoryError):
+        raise
     except Exception as fault:
         return _internal(fault)
 
@@ -159,7 +219,7 @@ def _internal(fault: Exception) -> EcgInputError:
 
 def _crashed() -> EcgInputError:
     return EcgInputError(
-        "reader_crashed", "Reading this recording ended its process twice; please report it.", status=500
+        "reader_crashed", "Reading this recording ended its process three times; please report it.", status=500
     )
 
 
@@ -175,7 +235,7 @@ class Diary:
     """Which recording a process was reading when it died: kept on disk while a part is being converted.
 
     The first attempt writes nothing into it. Where it was killed, the next ones note each recording before they read
-    it; a recording that was the last one noted twice is not read again.
+    it; a recording that was the last one noted three times is not read again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -183,8 +243,8 @@ class Diary:
         """Whether an earlier attempt was killed."""
         attempts = path.read_text().split("-") if self.careful else []
         last = Counter(int(attempt.split()[-1]) for attempt in attempts if attempt.split())
-        self.crashed = sorted(row for row, times in last.items() if times > 1)
-        """Rows of the manifest that ended their process twice."""
+        self.crashed = sorted(row for row, times in last.items() if times >= _DEATHS)
+        """Rows of the manifest that ended their process three times."""
         self._file = path.open("a", buffering=1)
         if self.careful:
             self._file.write("-\n")

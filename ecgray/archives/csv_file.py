@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +22,7 @@ def read_csv(path: Path, required: Sequence[str], *, optional: Sequence[str] = (
     Those rows are left out. UTF-8 is expected; a line that is none is read as Windows-1252, so that one letter of
     another encoding spoils nothing else. An optional column that the file lacks comes back empty.
 
-    Raises `ArchiveError` where the file is missing, lacks a required column, or is no CSV.
+    Raises `ArchiveError` where the file is missing or damaged, lacks a required column, or is no CSV.
     """
     text = _utf8(path)
     header = _header(text, path)
@@ -39,7 +41,7 @@ def read_csv(path: Path, required: Sequence[str], *, optional: Sequence[str] = (
     try:
         table = pa_csv.read_csv(
             pa.BufferReader(text),
-            read_options=pa_csv.ReadOptions(block_size=_BLOCK),
+            read_options=pa_csv.ReadOptions(block_size=_BLOCK, column_names=header, skip_rows=1),
             parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=pass_over),
             convert_options=pa_csv.ConvertOptions(
                 include_columns=present,
@@ -57,8 +59,12 @@ def read_csv(path: Path, required: Sequence[str], *, optional: Sequence[str] = (
 def _utf8(path: Path) -> bytes:
     if not path.is_file():
         raise ArchiveError(f"{path} is missing; this layout needs it.")
-    with pa.input_stream(str(path), compression="detect") as stream:
-        content: bytes = stream.read()
+    try:
+        with pa.input_stream(str(path), compression="detect") as stream:
+            content: bytes = stream.read()
+    except (OSError, EOFError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "it is damaged"
+        raise ArchiveError(f"{path} cannot be read to its end ({reason}); was it copied completely?") from error
     content = content.removeprefix(b"\xef\xbb\xbf")
     try:
         content.decode()
@@ -76,10 +82,11 @@ def _line(line: bytes) -> bytes:
 
 
 def _header(text: bytes, path: Path) -> list[str]:
+    """The names of the columns, without the blanks that some writers put after a comma."""
     if not text.strip():
         raise ArchiveError(f"{path} is empty; its first line must name the columns.")
     first = text.split(b"\n", 1)[0].decode()
-    return [name.strip().strip('"') for name in first.split(",")]
+    return [name.strip() for name in next(csv.reader([first], skipinitialspace=True), [])]
 
 
 def csv_path(folder: Path, name: str) -> Path:

@@ -11,14 +11,14 @@ from pathlib import Path
 import pyarrow as pa
 
 from ecgray.archives.comments import read_comments, sex, years
-from ecgray.archives.csv_file import identifier, read_csv
+from ecgray.archives.csv_file import csv_path, identifier, read_csv
 from ecgray.archives.manifest import Listing
 from ecgray.text.reports import join_statements
 
 
 def read(root: Path) -> Listing:
     """Every row of ludb.csv, with the diagnosis sentences of its header as the report."""
-    table, ragged = read_csv(root / "ludb.csv", ["ID", "Sex", "Age"])
+    table, ragged = read_csv(csv_path(root, "ludb.csv"), ["ID", "Sex", "Age"])
     own = identifier(table["ID"]).fill_null("")
     paths = [f"data/{name}" for name in own.to_pylist()]
     reports = [join_statements(diagnosis(comments)) for comments in read_comments(root, paths)]
@@ -36,7 +36,7 @@ def read(root: Path) -> Listing:
 
 
 def diagnosis(comments: tuple[str, ...]) -> list[str]:
-    """The sentences after the line `<diagnoses>:`.
+    """The diagnosis sentences: every comment that does not start with `<`, as `<age>: 51` and `<diagnoses>:` do.
 
     >>> diagnosis(("<age>: 51", "<sex>: F", "<diagnoses>:", "Rhythm: Sinus bradycardia."))
     ['Rhythm: Sinus bradycardia.']

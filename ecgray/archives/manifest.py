@@ -117,6 +117,7 @@ def hashed_split(subject: pa.Array, shares: Shares) -> pa.Array:
 
 
 def _draw(name: str) -> int:
+    """A number from 0 to 99, the same for the same patient wherever and whenever it is drawn."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % 100
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ecgray.archives.comments import OLDEST
-from ecgray.archives.csv_file import identifier, number, read_csv, within
+from ecgray.archives.csv_file import csv_path, identifier, number, read_csv, within
 from ecgray.archives.manifest import Listing
 from ecgray.text.reports import join_statement_columns
 
@@ -23,7 +23,7 @@ _SEXES = {"0": "M", "1": "F"}
 def read(root: Path) -> Listing:
     """Every row of ptbxl_database.csv, by its 500 Hz recording."""
     names = ["ecg_id", "patient_id", "age", "sex", "report", "scp_codes", "strat_fold", "filename_hr"]
-    table, ragged = read_csv(root / "ptbxl_database.csv", names, optional=["recording_date"])
+    table, ragged = read_csv(csv_path(root, "ptbxl_database.csv"), names, optional=["recording_date"])
     statements = [scp_statements(text) for text in table["scp_codes"].to_pylist()]
     known = [statement or {} for statement in statements]
     columns = {

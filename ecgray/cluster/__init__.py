@@ -1,8 +1,9 @@
-"""The only package that imports ray or vllm: it batches, places and resumes what the other rooms compute."""
+"""The only package that imports Ray (or vLLM): it batches, places and resumes what the other rooms compute."""
 
 import os
+import secrets
 
-# Here, because ray reads these once, when it is imported.
+# All of this here, because ray reads it once, when it is imported.
 for _name, _value in {
     "RAY_USAGE_STATS_ENABLED": "0",
     "VLLM_NO_USAGE_STATS": "1",
@@ -14,3 +15,9 @@ for _name, _value in {
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "180",
 }.items():
     os.environ.setdefault(_name, _value)
+
+# A Ray of our own listens on every interface, so it answers only who knows a token that no file holds. A cluster's
+# token is the user's affair.
+if not {"RAY_AUTH_MODE", "RAY_ADDRESS"} & os.environ.keys():
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

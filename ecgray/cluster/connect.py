@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
+import socket
 import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ray
 import ray.data
 
-from ecgray.errors import ClusterError
+from ecgray.errors import ClusterError, EcgrayError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PATIENCE_S = 20
+"""How long the head of a cluster may take to answer at all."""
 START_ATTEMPTS = 3
 """How often Ray may take longer than its own 30 s to start on a busy machine."""
 
@@ -32,25 +37,46 @@ def connected(*, num_cpus: int | None = None, dashboard: bool = False) -> Iterat
     if ray.is_initialized():
         yield
         return
-    address = os.environ.get("RAY_ADDRESS")
-    if address:
-        print(f"ray: joining {address}", file=sys.stderr)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    folder = None if address != "local" else Path(tempfile.mkdtemp(prefix="ecgray-", dir=os.environ.get("RAY_TMPDIR")))
+    if folder is None:
+        _join(address)
     else:
-        _start_own(num_cpus, dashboard)
+        _start_own(num_cpus, dashboard, folder)
     _quieten()
     try:
         yield
-    finally:
+    except BaseException as error:
         ray.shutdown()
+        if folder is not None and not isinstance(error, EcgrayError):
+            print(f"ray: what it logged is in {folder}", file=sys.stderr)
+        raise
+    ray.shutdown()
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start_own(num_cpus: int | None, dashboard: bool) -> None:
+def _join(address: str) -> None:
+    """Join a cluster. Ray tries for four minutes where nobody listens, so that is asked first."""
+    print(f"ray: joining {address}", file=sys.stderr)
+    host, _, port = address.rpartition(":")
+    try:
+        if port.isdigit() and "/" not in address:
+            socket.create_connection((host, int(port)), timeout=PATIENCE_S).close()
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except OSError as error:  # ConnectionError of Ray is one
+        raise ClusterError(
+            f"no Ray answers at RAY_ADDRESS={address} ({type(error).__name__}); start one there, or unset RAY_ADDRESS "
+            "for one of this machine's own."
+        ) from error
+
+
+def _start_own(num_cpus: int | None, dashboard: bool, folder: Path) -> None:
     """Start a Ray, again where a busy machine needs longer than the 30 s that Ray waits for its own node."""
     print("ray: starting on this machine", file=sys.stderr)
     for attempt in range(1, START_ATTEMPTS + 1):
         try:
-            _init(num_cpus, dashboard)
+            _init(num_cpus, dashboard, folder)
             return
         except Exception as error:
             if "timed out during startup" not in str(error):
@@ -63,8 +89,7 @@ def _start_own(num_cpus: int | None, dashboard: bool) -> None:
             print("ray: not up after 30 s, trying again", file=sys.stderr)
 
 
-def _init(num_cpus: int | None, dashboard: bool) -> None:
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # loopback only; without it Ray writes a token into the home
+def _init(num_cpus: int | None, dashboard: bool, folder: Path) -> None:
     ray.init(
         address="local",
         num_cpus=num_cpus,
@@ -75,7 +100,7 @@ def _init(num_cpus: int | None, dashboard: bool) -> None:
         log_to_driver=False,
         logging_level=logging.ERROR,
         configure_logging=False,
-        _temp_dir=os.environ.get("RAY_TMPDIR") or os.path.join(tempfile.gettempdir(), "ecgray-ray"),
+        _temp_dir=str(folder),
     )
 
 

@@ -22,6 +22,7 @@ from ecgray.archives import LAYOUTS, Shares, detect, manifest_notes, read_manife
 from ecgray.archives.account import settle
 from ecgray.archives.convert import DIARIES, Conversion, convert_part
 from ecgray.cluster.connect import connected
+from ecgray.cluster.preflight import check_room
 from ecgray.errors import ClusterError, ConfigError, EcgrayError
 from ecgray.output import OutputFolder, output_folder
 from ecgray.recipes.ingest import IngestConfig
@@ -73,6 +74,7 @@ def _convert(folder: OutputFolder, conversion: Conversion, layout: str) -> dict[
     rate = 0.0
     if missing:
         with connected():
+            check_room(workers=1, cpus=1, gpus=0, spare_cpus=0, purpose="ingest")
             rate = _stream(missing, conversion, out, total=sum(rows.values()), done=done)
         _sweep(out)  # a worker that died on the way was replaced; its half-written file was not
     with contextlib.suppress(OSError):

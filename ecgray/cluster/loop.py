@@ -93,7 +93,7 @@ class _Run:
         self.kind: Kind = np.int16 if self.config.gpu else np.float32
         self.selection = plan.open_split("train")
         self.val = plan.open_split("val")
-        self.val_records = _drawn(len(self.val), self.config.val_records, self.config.seed)
+        self.val_records = drawn_records(len(self.val), self.config.val_records, self.config.seed)
         self.queries = torch.from_numpy(plan.queries).to(self.device)
         self.pos_weight = self._pos_weight()
 
@@ -291,7 +291,7 @@ def _macro_auc(targets: Float[Tensor, "record term"], logits: Float[Tensor, "rec
     return score_classes(truth, score, patients=np.arange(len(truth)), resamples=0).macro
 
 
-def _drawn(total: int, limit: int, seed: int) -> Int64[np.ndarray, "record"]:
+def drawn_records(total: int, limit: int, seed: int) -> Int64[np.ndarray, "record"]:
     """`limit` of `total` records, drawn once, in order; all where `limit` is 0."""
     if limit == 0 or limit >= total:
         return np.arange(total)

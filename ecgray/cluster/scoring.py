@@ -6,6 +6,7 @@ not at all, so a killed job loses at the most one file of records a worker.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,8 @@ from ecgray.errors import ClusterError, ConfigError, EcgrayError
 from ecgray.metrics.board import Board, make_board
 from ecgray.metrics.picture import draw_board
 from ecgray.models import Classifier
-from ecgray.output import output_folder, write_bytes, write_json
+from ecgray.output import input_hash, output_folder, write_bytes, write_json
+from ecgray.recipes.zeroshot import SPLITS
 from ecgray.tables import RECORD_GROUP, ecg_counts, parquet_files, table_folder
 from ecgray.text.tasks import TASKS, Task, load_task, queries_of
 from ecgray.training.shards import read_ahead
@@ -57,17 +59,23 @@ def zeroshot(config: ZeroshotConfig) -> dict[str, Any]:
     """
     task = load_task(config.queries)
     model = config.model if (config.model / SUMS).is_file() else config.model / "model"
-    preset = Classifier.load(model).model.config.preset  # a folder that no worker could load is refused here
+    loaded = Classifier.load(model)  # a folder that no worker could load is refused here
+    records = table_folder(config.records, "records").absolute()
+    if not config.splits:
+        own = loaded.details.get("trained_on") == input_hash(records)
+        config = dataclasses.replace(config, splits=("test",) if own else SPLITS)
     inputs = {"model": model / SUMS, "records": config.records}
     if config.queries not in TASKS:
         inputs["queries"] = Path(config.queries)
     with output_folder(config.out, config, inputs=inputs) as folder:
         if folder.done is not None:
             return folder.done
-        parts = _rows_asked(table_folder(config.records, "records").absolute(), config.splits)
+        parts = _rows_asked(records, config.splits)
+        _refuse_unscorable(records, task)
         questions = Questions(config, task, model.absolute(), folder.path)
         _ask(parts, questions)
-        names = {"task": task.name, "model": str(model), "preset": preset}
+        preset = loaded.model.config.preset_name
+        names = {"task": task.name, "model": str(model), "preset": preset, "splits": list(config.splits)}
         return folder.finish(_report(questions, names, [part.name for part in parts]))
 
 
@@ -81,6 +89,19 @@ def _rows_asked(records: Path, splits: Sequence[str]) -> dict[Path, int]:
     if not any(rows.values()):
         raise ConfigError(f"{records} has no record of split {', '.join(splits)}; name other --splits.")
     return {part: number for part, number in rows.items() if number}
+
+
+def _refuse_unscorable(records: Path, task: Task) -> None:
+    """Find out before anything is answered whether the task knows the truth of any record."""
+    if not task.systems:
+        return
+    for part in parquet_files(records):
+        if any(task.truth(codes or ()) for codes in pq.read_table(part, columns=["codes"])["codes"].to_pylist()):
+            return
+    raise ConfigError(
+        f"no record takes part in {task.name}: none has a code of {' or '.join(sorted(task.systems))} that the "
+        "task asks for; choose another task or other records."
+    )
 
 
 def _ask(parts: Mapping[Path, int], questions: Questions) -> None:
@@ -207,8 +228,7 @@ def _score(questions: Questions, parts: Sequence[str]) -> Board:
     ours = read_scored([questions.out / ANSWERS / part for part in parts], queries=queries)
     if not len(ours.truth):
         raise ConfigError(
-            f"no record takes part in {task.name}: none has a code of {' or '.join(sorted(task.systems))} that the "
-            "task asks for; choose another task or other records."
+            f"no record of split {', '.join(config.splits)} takes part in {task.name}; name other --splits."
         )
     theirs = None
     if config.random_encoder:

@@ -1,8 +1,8 @@
 """Which dropout ratio is best: one pre-training run a ratio, side by side as far as the cluster holds, on Ray Tune.
 
 A trial is a pre-training run in a folder of its own, so that a sweep which was killed needs nothing of Tune's own
-(pickled) state: by the same command a trial that was finished is read, one that was not goes on from its checkpoint,
-and what each said before is told to the scheduler again, which decides as it did.
+(pickled) state: by the same command a trial that was finished or stopped is read, any other goes on from its
+checkpoint, and the scheduler first learns what each had said. docs/decisions/0008 says what that guarantees.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import sys
 import threading
 from dataclasses import dataclass
@@ -20,15 +21,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ray import tune
+from ray.tune.experiment import Trial
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from tqdm import tqdm
 
 from ecgray.cluster.connect import connected
 from ecgray.cluster.preflight import check_room, workers_at_once
-from ecgray.cluster.training import pretrain
-from ecgray.errors import TrainingError
+from ecgray.cluster.training import _settle, pretrain
+from ecgray.errors import EcgrayError, TrainingError
 from ecgray.output import output_folder, write_bytes, write_json
+from ecgray.text.encoders import load_text_encoder
+from ecgray.text.lexical import LEXICAL
 from ecgray.training.journal import read_journal
 
 if TYPE_CHECKING:
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
 SCORE = "best_val_macro_auc"
 MOST_LOOKS = 10_000
 """ASHA needs a last rung; a run ends by its own budget before."""
+STOPPED = "stopped.json"
+"""Marks the folder of a run that ASHA stopped."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +67,8 @@ def tune_dropout(config: TuneDropoutConfig) -> dict[str, Any]:
     with output_folder(config.out, config, inputs=inputs) as folder:
         if folder.done is not None:
             return folder.done
-        config = dataclasses.replace(
-            config, records=config.records.absolute(), labels=config.labels.absolute(), out=folder.path
-        )
+        config = _absolute(config)
+        _refuse_unlearnable(config)
         with connected(dashboard=True):
             at_once = _trials_at_once(config)
             ratios = _ratios(config)
@@ -72,6 +77,26 @@ def tune_dropout(config: TuneDropoutConfig) -> dict[str, Any]:
                     _search(config, search, values, at_once)
         tried = [_tried(config, search, value) for search, values in ratios.items() for value in values]
         return folder.finish(_export(folder.path, tried))
+
+
+def _absolute(config: TuneDropoutConfig) -> TuneDropoutConfig:
+    """The same settings for runs in folders of their own, where a relative path would lead nowhere."""
+    encoder = config.text_encoder
+    if encoder != LEXICAL and Path(encoder).is_dir():
+        encoder = str(Path(encoder).absolute())
+    return dataclasses.replace(
+        config,
+        records=config.records.absolute(),
+        labels=config.labels.absolute(),
+        out=config.out.absolute(),
+        text_encoder=encoder,
+    )
+
+
+def _refuse_unlearnable(config: TuneDropoutConfig) -> None:
+    """What every run would be refused for is said once, before Ray starts; no check depends on the ratio."""
+    settings = config.pretrain().with_preset()
+    _settle(settings, load_text_encoder(settings.text_encoder, pooler=settings.text_pooler))
 
 
 def _trials_at_once(config: TuneDropoutConfig) -> int:
@@ -91,45 +116,91 @@ def _folder(config: TuneDropoutConfig, search: str, ratio: float) -> Path:
     return config.out / "trials" / f"{search}-{ratio:.4f}"
 
 
+def _through(folder: Path) -> bool:
+    """Whether a run needs no training any more: it was trained to its end, or stopped."""
+    return (folder / "figures.json").exists() or (folder / STOPPED).exists()
+
+
+def _left(config: TuneDropoutConfig, search: str, ratios: list[float]) -> list[float]:
+    """The ratios to train; those that were begun come first, so that all of them are judged with the others' looks."""
+    left = [ratio for ratio in ratios if not _through(_folder(config, search, ratio))]
+    return sorted(left, key=lambda ratio: not _looks(_folder(config, search, ratio)))
+
+
 def _search(config: TuneDropoutConfig, search: str, ratios: list[float], at_once: int) -> None:
     """Run one trial a ratio; the grid to the end, the others as long as ASHA lets them."""
-    through = config.out / "tune" / f"{search}.json"
-    if not ratios or through.exists():
+    left = _left(config, search, ratios)
+    if not left:
         return
 
     def trial(chosen: dict[str, float]) -> None:
         _run_trial(config, search, chosen["dropout"])
 
-    scheduler: TrialScheduler = FIFOScheduler()
-    if search == "continuous":
-        scheduler = ASHAScheduler(
-            time_attr="look", max_t=MOST_LOOKS, grace_period=config.grace_looks, reduction_factor=2
-        )
+    scheduler: TrialScheduler = _Asha(config, ratios) if search == "continuous" else FIFOScheduler()
     tuner = tune.Tuner(
-        tune.with_resources(trial, {"CPU": 0.01}),  # it waits for its workers, which ask for CPUs themselves
-        param_space={"dropout": tune.grid_search(ratios)},
-        tune_config=tune.TuneConfig(
-            metric=SCORE, mode="max", max_concurrent_trials=at_once, scheduler=scheduler, reuse_actors=False
-        ),
+        # It waits for its workers, which ask for CPUs themselves; a CPU of its own could leave them short, and
+        # asking for nothing is refused. One byte is there on every node.
+        tune.with_resources(trial, {"memory": 1}),
+        param_space={"dropout": tune.grid_search(left)},
+        tune_config=tune.TuneConfig(max_concurrent_trials=at_once, scheduler=scheduler, reuse_actors=False),
         run_config=tune.RunConfig(name=search, storage_path=str(config.out / "tune"), verbose=0),
     )
     with contextlib.redirect_stdout(io.StringIO()):  # verbose=0 still draws boxes
         outcome = tuner.fit()
     if outcome.errors:
         raise TrainingError(
-            f"{len(outcome.errors)} of {len(ratios)} runs failed; the first: {' '.join(str(outcome.errors[0]).split())}"
-            ". The same command goes on with what is left."
+            f"{len(outcome.errors)} of {len(left)} runs failed; the first: {_reason(outcome.errors[0])}. "
+            "The same command goes on with what is left."
         )
-    write_json(through, ratios)
 
 
 def _run_trial(config: TuneDropoutConfig, search: str, ratio: float) -> None:
-    """One ratio: what was said before a crash is said again, then the run goes on."""
     model = dataclasses.replace(config.model, dropout=ratio)
     settings = config.pretrain(model=model, out=_folder(config, search, ratio))
-    for row in _looks(settings.out):
-        tune.report(row)
     pretrain(settings, callbacks=[TuneReportCallback()], bar=False)
+
+
+def _reason(error: BaseException) -> str:
+    """Why a run failed, in one line: Ray's own text is a coloured header and a traceback."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, EcgrayError):
+        return str(cause).rstrip(".")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), type(error).__name__)[:200].rstrip(".")
+
+
+class _Asha(ASHAScheduler):
+    """ASHA over several starts of one sweep: it marks a run that it stops, and first learns what all had said."""
+
+    def __init__(self, config: TuneDropoutConfig, ratios: list[float]) -> None:
+        super().__init__(
+            time_attr="look",
+            metric=SCORE,
+            mode="max",
+            max_t=MOST_LOOKS,
+            grace_period=config.grace_looks,
+            reduction_factor=2,
+        )
+        self._sweep = config
+        for ratio in ratios:
+            if _through(_folder(config, "continuous", ratio)):  # not trained again, yet others are held against it
+                self.on_trial_add(None, Trial("before", config={"dropout": ratio}, stub=True))
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """A run that was going on after these looks was let go on; they only count for others."""
+        super().on_trial_add(tune_controller, trial)
+        for look in _looks(self._folder(trial)):
+            super().on_trial_result(tune_controller, trial, look)
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Mark a run before it is stopped: a sweep that is killed in between must not train it on."""
+        decision: str = super().on_trial_result(tune_controller, trial, result)
+        if decision == TrialScheduler.STOP:
+            write_json(self._folder(trial) / STOPPED, {"look": result["look"], SCORE: result[SCORE]})
+        return decision
+
+    def _folder(self, trial: Trial) -> Path:
+        return _folder(self._sweep, "continuous", trial.config["dropout"])
 
 
 def _looks(folder: Path) -> list[dict[str, Any]]:
@@ -151,7 +222,7 @@ def _live_bar(config: TuneDropoutConfig, total: int) -> Iterator[None]:
         def show() -> None:
             folders = list((config.out / "trials").glob("*"))
             scores = [look[SCORE] for folder in folders for look in _looks(folder)]
-            bar.n = sum((folder / "figures.json").exists() for folder in folders)
+            bar.n = sum(map(_through, folders))
             bar.set_postfix({"best AUC": f"{max(scores):.4f}"} if scores else {})
 
         def follow() -> None:

@@ -6,23 +6,26 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.compute as pc
 from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, TrainingFailedError, UserCallback
 from ray.train.torch import TorchConfig, TorchTrainer
 from tqdm import tqdm
 
 from ecgray.cluster.connect import connected
-from ecgray.cluster.loop import CHECKPOINTS, Plan, train_loop
+from ecgray.cluster.loop import CHECKPOINTS, Plan, drawn_records, train_loop
 from ecgray.cluster.preflight import check_room
 from ecgray.errors import ConfigError, TrainingError
 from ecgray.models import Classifier
-from ecgray.output import output_folder
+from ecgray.output import input_hash, output_folder
 from ecgray.settings import to_json
 from ecgray.supreme.card import model_card
 from ecgray.supreme.model import Supreme
-from ecgray.tables import table_folder
+from ecgray.tables import read_table, table_folder
 from ecgray.text.encoders import TextEncoder, load_text_encoder
+from ecgray.text.terms import TERMS
 from ecgray.training.checkpoints import Checkpoint, newest_checkpoint
 from ecgray.training.journal import live_bar, read_journal
 from ecgray.training.order import Order
@@ -42,6 +45,7 @@ def pretrain(config: PretrainConfig, *, callbacks: Sequence[UserCallback] = (), 
 
     The same command goes on from the newest checkpoint of a run that was killed.
     """
+    config = config.with_preset()
     inputs = {"records": config.records, "labels": config.labels}
     with output_folder(config.out, config, inputs=inputs) as folder:
         if folder.done is not None:
@@ -54,7 +58,7 @@ def pretrain(config: PretrainConfig, *, callbacks: Sequence[UserCallback] = (), 
                     gpus=int(config.gpu),
                     spare_cpus=config.spare_cpus,
                 )
-            encoder = load_text_encoder(config.text_encoder)
+            encoder = load_text_encoder(config.text_encoder, pooler=config.text_pooler)
             plan, train, val = _settle(config, encoder)
             before = newest_checkpoint(plan.out / CHECKPOINTS)
             if before is not None:
@@ -69,6 +73,7 @@ def pretrain(config: PretrainConfig, *, callbacks: Sequence[UserCallback] = (), 
 def _settle(config: PretrainConfig, encoder: TextEncoder) -> tuple[Plan, Selection, Selection]:
     """The terms, their vectors and the number of steps; refuses tables that nothing can be learnt from."""
     labels = table_folder(config.labels, "labels").absolute()
+    _refuse_unknown(config.unseen_terms, labels)
     counts = count_terms(labels, split="train", unseen_terms=config.unseen_terms)
     terms = tuple(sorted(term for term, count in counts.items() if count >= config.min_term_count))
     if not terms:
@@ -88,6 +93,7 @@ def _settle(config: PretrainConfig, encoder: TextEncoder) -> tuple[Plan, Selecti
     )
     train, val = plan.open_split("train"), plan.open_split("val")
     _refuse_empty(plan, train, val)
+    _refuse_one_sided(plan, val)
     per_epoch = Order(train.group, batch_size=config.batch_size, seed=config.seed).steps_per_epoch
     steps = config.steps or config.epochs * per_epoch
     optimizer = plan.config.optimizer
@@ -105,6 +111,27 @@ def _refuse_empty(plan: Plan, train: Selection, val: Selection) -> None:
                 f"({selection.unlabelled} without labels, {selection.held_out} with unseen terms); label the same "
                 "records that were ingested."
             )
+
+
+def _refuse_unknown(unseen_terms: Sequence[str], labels: Path) -> None:
+    """A misspelt term would be held out of nothing, and the condition learnt."""
+    known = {*TERMS, *pc.unique(read_table(labels, ["terms"])["terms"].combine_chunks().flatten()).to_pylist()}
+    unknown = [term for term in unseen_terms if term not in known]
+    if unknown:
+        raise ConfigError(
+            f"unseen term {unknown[0]!r} is neither in {labels} nor in the vocabulary, so nothing can be kept from "
+            "training for it; give a term as docs/labels.md spells it."
+        )
+
+
+def _refuse_one_sided(plan: Plan, val: Selection) -> None:
+    """Without a term that some held-out records carry and others do not, there is no score to choose a model by."""
+    held = val.targets(drawn_records(len(val), plan.config.val_records, plan.config.seed))
+    if not (held.any(axis=0) & ~held.all(axis=0)).any():
+        raise ConfigError(
+            f"no term is carried by some of the {len(held)} held-out records of {plan.records} and not by others, so "
+            "no model can be chosen by them; label more, or ingest with a larger --val-percent."
+        )
 
 
 def _fit(plan: Plan, name: str, callbacks: Sequence[UserCallback]) -> None:
@@ -180,7 +207,8 @@ def _export(plan: Plan, last: Checkpoint, encoder: TextEncoder, train: Selection
         unseen_terms=plan.config.unseen_terms,
     )
     settings = {name: value for name, value in to_json(plan.config).items() if name not in {"records", "labels", "out"}}
-    details = {"terms": list(plan.terms), "figures": figures, "settings": settings}
+    trained_on = input_hash(plan.records)
+    details = {"terms": list(plan.terms), "figures": figures, "settings": settings, "trained_on": trained_on}
     classifier.save(plan.out / "model", card=card, details=details)
     return figures | {"model": str(plan.out / "model")}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 Settings = TypeVar("Settings")
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def run_job(
@@ -34,6 +37,13 @@ def run_job(
     except EcgrayError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         raise SystemExit(error.exit_status) from None
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        place = error.filename or "the output folder"
+        remedy = "make room, or give an --out that can be written, and run the same command again."
+        print(f"{type(error).__name__}: {place}: {os.strerror(error.errno)}; {remedy}", file=sys.stderr)
+        raise SystemExit(1) from None
     print(json.dumps(figures, allow_nan=False), flush=True)
 
 

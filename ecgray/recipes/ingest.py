@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import tyro
 
@@ -13,6 +14,8 @@ from ecgray.errors import ConfigError
 @dataclass(frozen=True, kw_only=True)
 class IngestConfig:
     """Bring an archive's recordings to 12 leads x 10 s at 500 Hz, split by patient."""
+
+    PLACEMENT: ClassVar[tuple[str, ...]] = ("readers",)
 
     archive: Path = tyro.MISSING
     """The folder that holds the archive."""

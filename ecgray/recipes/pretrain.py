@@ -7,19 +7,30 @@ paper    4 GPU workers, ViT-tiny with lead tokens, MedCPT, 1,024 records a step,
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import tyro
 
 from ecgray.errors import ConfigError
-from ecgray.supreme.config import SIZES, LossConfig, OptimizerConfig, SupremeConfig
+from ecgray.supreme.config import SIZES, LossConfig, OptimizerConfig, Preset, SupremeConfig, preset
 from ecgray.supreme.preprocess import PreprocessConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
     """Train a SuPreME classifier on records and their terms."""
+
+    PLACEMENT: ClassVar[tuple[str, ...]] = (
+        "workers",
+        "cpus_per_worker",
+        "gpu",
+        "spare_cpus",
+        "memory_mb",
+        "checkpoint_every",
+    )
 
     records: Path = tyro.MISSING
     """OUT of an ingest job, or its records table."""
@@ -28,12 +39,16 @@ class PretrainConfig:
     out: Path = tyro.MISSING
     """Where to write: OUT/model the model folder, OUT/metrics.jsonl and OUT/tensorboard the journal."""
 
+    preset: Preset | None = None
+    """Set the disputed points (docs/deviations.md) together: paper, peer or ours."""
     model: SupremeConfig = field(default_factory=lambda: SIZES["debug"])
     """The network; model.dropout is the one dropout ratio."""
     preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
     """From stored counts to what the network reads."""
     text_encoder: str = "lexical"
     """The frozen text encoder: lexical, a folder with a HF model, or a hub name."""
+    text_pooler: Literal["cls", "pooler"] = "cls"
+    """Its vector of a text: the first token's last state (cls, Eq. 3) or the model's own pooler output."""
     loss: LossConfig = field(default_factory=LossConfig)
     """What is made small."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -81,9 +96,10 @@ class PretrainConfig:
     """Records that a worker keeps in memory, at least one window; where all fit, they are read once."""
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs", "checkpoint_every", "window_groups"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1.")
+        for least, names in _LEAST.items():
+            for name in names:
+                if getattr(self, name) < least:
+                    raise ConfigError(f"{name}={getattr(self, name)} must be at least {least}.")
         if self.workers < 0 or self.cpus_per_worker <= 0 or self.spare_cpus < 0:
             raise ConfigError(
                 f"workers={self.workers}, cpus_per_worker={self.cpus_per_worker} and spare_cpus={self.spare_cpus} "
@@ -95,6 +111,23 @@ class PretrainConfig:
                 "it counts the records of all workers together."
             )
 
+    def with_preset(self) -> PretrainConfig:
+        """The same settings with the disputed points as `preset` has them."""
+        if self.preset is None:
+            return self
+        ours = self.preset == "ours"
+        return dataclasses.replace(
+            self,
+            model=preset(self.preset, self.model),
+            preprocess=dataclasses.replace(self.preprocess, scale="millivolt" if ours else "minmax"),
+            text_pooler="pooler" if self.preset == "peer" else "cls",
+        )
+
+
+_LEAST = {
+    0: ("steps", "evaluate_every", "val_records", "patience"),
+    1: ("batch_size", "epochs", "checkpoint_every", "window_groups", "min_term_count", "memory_mb"),
+}
 
 _MILLIVOLT = PreprocessConfig(scale="millivolt")  # small networks learn little from min-max: amplitude is lost
 

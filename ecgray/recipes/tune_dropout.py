@@ -36,6 +36,9 @@ class TuneDropoutConfig(PretrainConfig):
                 "compare; give at least one ratio and one look."
             )
 
+        if self.workers < 1:
+            raise ConfigError(f"workers={self.workers} must be at least 1: each run of a sweep has workers of its own.")
+
     def pretrain(self, **changes: object) -> PretrainConfig:
         """The settings of one of its runs."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(PretrainConfig)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import tyro
 
@@ -22,6 +23,8 @@ SPLITS = ("train", "val", "test")
 class ZeroshotConfig:
     """Ask a classifier questions about records, and score the answers where somebody knows better."""
 
+    PLACEMENT: ClassVar[tuple[str, ...]] = ("workers", "cpus_per_worker", "gpu")
+
     model: Path = tyro.MISSING
     """A model folder, or OUT of a pretrain job."""
     records: Path = tyro.MISSING
@@ -30,10 +33,10 @@ class ZeroshotConfig:
     """A task (ptbxl-super, ptbxl-sub, ptbxl-form, ptbxl-rhythm, cpsc2018, csn-exact, csn-merl, demo, demo-seen,
     demo-unseen), or a file of queries: JSON {name: query}, or one query a line."""
     out: Path = tyro.MISSING
-    """The folder to write: answers, results.json and picture.svg."""
+    """The folder to write: answers, random_answers, results.json and, where the truth is known, picture.svg."""
 
-    splits: tuple[str, ...] = SPLITS
-    """Which records are asked. All of an archive that the model never saw; only test of the one it was trained on."""
+    splits: tuple[str, ...] = ()
+    """Which records are asked; empty: test of those that the model was trained on, all of any others."""
     query_self_attention: QuerySelfAttention = "diagonal"
     """Whether queries see each other: diagonal, so that no answer depends on what else is asked; full; none."""
 
@@ -57,8 +60,8 @@ class ZeroshotConfig:
 
     def __post_init__(self) -> None:
         odd = sorted(set(self.splits) - set(SPLITS))
-        if odd or not self.splits:
-            raise ConfigError(f"splits={' '.join(self.splits)}; give one or more of {', '.join(SPLITS)}.")
+        if odd:
+            raise ConfigError(f"splits={' '.join(self.splits)}; give some of {', '.join(SPLITS)}, or leave it out.")
         if self.batch_size < 1 or self.workers < 1 or self.cpus_per_worker <= 0:
             raise ConfigError(
                 f"batch_size={self.batch_size}, workers={self.workers} and cpus_per_worker={self.cpus_per_worker} "

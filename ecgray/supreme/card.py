@@ -37,7 +37,7 @@ def model_card(
             "",
             "## How",
             "",
-            f"- preset: {config.preset}",
+            f"- preset: {config.preset_name}",
             f"- encoder: {encoder.tokens} tokens ({encoder.token_count}), width {encoder.width}, "
             f"{encoder.depth} blocks, {encoder.heads} heads",
             f"- fusion: width {fusion.width}, {fusion.depth} layers, {fusion.heads} heads, "

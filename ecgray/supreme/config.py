@@ -8,6 +8,7 @@ what we found to learn best. docs/deviations.md gives the reasons.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -97,7 +98,7 @@ class SupremeConfig:
     """A SuPreME classifier: an ECG and text queries in, one logit a query out."""
 
     preset: Preset = "paper"
-    """Which reading of the disputed points the other fields follow; written into every result."""
+    """Which reading of the disputed points the other fields follow; `preset` sets them, `preset_name` checks them."""
     text_width: int = 768
     """Width of the frozen text encoder's vectors: 768 for MedCPT and for the lexical encoder."""
     dropout: float = 0.10
@@ -110,6 +111,18 @@ class SupremeConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout={self.dropout} must lie in [0, 1); the paper uses 0.10.")
+
+    @property
+    def preset_name(self) -> str:
+        """What results and cards say: the preset, and which of its choices this network does not follow.
+
+        >>> preset("ours", SupremeConfig()).preset_name, SupremeConfig(preset="peer").preset_name
+        ('ours', 'peer, but for encoder.tokens, encoder.position_std, fusion.shared_norm')
+        """
+        follows = preset(self.preset, self)
+        other = [f"encoder.{name}" for name in _differing(self.encoder, follows.encoder)]
+        other += [f"fusion.{name}" for name in _differing(self.fusion, follows.fusion)]
+        return f"{self.preset}, but for {', '.join(other)}" if other else self.preset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +161,31 @@ class OptimizerConfig:
     """Steps of linear warm-up before the first cycle; the paper has none."""
     clip_norm: float = 1.0
     """Gradients longer than this are scaled to it; 0 turns it off."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate < math.inf or not 0 <= self.learning_rate_last < math.inf:
+            raise ConfigError(
+                f"learning_rate={self.learning_rate} must be above 0 and learning_rate_last={self.learning_rate_last} "
+                "at least 0; the paper uses 1e-3 and 1e-8."
+            )
+        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
+            raise ConfigError(
+                f"beta1={self.beta1} and beta2={self.beta2} must lie in [0, 1); AdamW's are 0.9 and 0.999."
+            )
+        if not 0 <= self.weight_decay < math.inf or not self.clip_norm >= 0:
+            raise ConfigError(
+                f"weight_decay={self.weight_decay} and clip_norm={self.clip_norm} must be at least 0; 0 turns them off."
+            )
+        if self.restart_steps < 1 or self.warmup_steps < 0:
+            raise ConfigError(
+                f"restart_steps={self.restart_steps} must be at least 1 and warmup_steps={self.warmup_steps} at least "
+                "0; the paper uses 5000 and none."
+            )
+
+
+def _differing(own: Any, its: Any) -> list[str]:
+    names = (each.name for each in dataclasses.fields(own))
+    return [name for name in names if getattr(own, name) != getattr(its, name)]
 
 
 def preset(name: Preset, config: SupremeConfig) -> SupremeConfig:

@@ -72,6 +72,17 @@ def _minmax(counts: Real[Tensor, "batch lead time"]) -> Float[Tensor, "batch lea
 
 
 def _millivolt(counts: Real[Tensor, "batch lead time"], config: PreprocessConfig) -> Float[Tensor, "batch lead time"]:
-    baseline = counts[..., ::5].float().median(dim=-1, keepdim=True).values
+    baseline = _lower_median(counts[..., ::5].float())
     ecg = counts.float().sub_(baseline).mul_(1 / config.counts_per_mv)
     return ecg.mul_(1 / config.limit_mv).tanh_().mul_(config.limit_mv)
+
+
+def _lower_median(values: Float[Tensor, "batch lead part"]) -> Float[Tensor, "batch lead 1"]:
+    """`torch.median`, which on a CPU takes seven times as long as NumPy's sort by vector instructions."""
+    if values.device.type != "cpu":
+        return values.median(dim=-1, keepdim=True).values
+    import numpy as np
+    import torch
+
+    place = (values.shape[-1] - 1) // 2
+    return torch.from_numpy(np.sort(values.numpy(), axis=-1)[..., place, None])

@@ -26,6 +26,8 @@ class TextEncoder(Protocol):
 
     name: str
     width: int
+    pooler: Pooler
+    """Which of the network's outputs is the vector."""
     fingerprint: str
     """Twelve digits that change when the vectors would."""
 
@@ -46,6 +48,8 @@ def load_text_encoder(
     """
     if spec == LEXICAL:
         return LexicalEncoder()
+    if Path(spec).is_dir():  # workers run in folders of their own
+        spec = str(Path(spec).absolute())
     return HuggingFaceEncoder(spec, pooler=pooler, max_tokens=max_tokens, batch=batch, device=device)
 
 
@@ -66,8 +70,8 @@ class HuggingFaceEncoder:
                 "in safetensors, a hub name that is in the cache or online, or 'lexical'."
             ) from None
         self._model.eval().requires_grad_(False).to(device)
-        self._pooler, self._max_tokens, self._batch, self._device = pooler, max_tokens, batch, device
-        self.name = spec
+        self._max_tokens, self._batch, self._device = max_tokens, batch, device
+        self.name, self.pooler = spec, pooler
         self.width = int(self._model.config.hidden_size)
         self.fingerprint = _weights_hash(self._model, pooler, max_tokens)
 
@@ -85,7 +89,7 @@ class HuggingFaceEncoder:
         ).to(self._device)
         with torch.inference_mode():
             output = self._model(**tokens)
-        vectors: Tensor = output.pooler_output if self._pooler == "pooler" else output.last_hidden_state[:, 0]
+        vectors: Tensor = output.pooler_output if self.pooler == "pooler" else output.last_hidden_state[:, 0]
         return vectors.float().cpu().numpy()
 
 

@@ -15,7 +15,7 @@ import hashlib
 import unicodedata
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -32,6 +32,7 @@ class LexicalEncoder:
     """Same text, same vector, on every machine. See the module's docstring for what it knows and what not."""
 
     name = LEXICAL
+    pooler: Literal["cls", "pooler"] = "cls"  # it has one output only
     width = WORD_WIDTH + CHARACTER_WIDTH
 
     def __init__(self) -> None:

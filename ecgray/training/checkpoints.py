@@ -40,7 +40,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> N
 
     contents = {STATE: (json.dumps(checkpoint.state, allow_nan=False) + "\n").encode()}
     for name, tensors in checkpoint.tensors.items():
-        plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+        plain = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
         contents[f"{name}.safetensors"] = save(plain)
     contents[SUMS] = "".join(f"{_sum(content)}  {name}\n" for name, content in contents.items()).encode()
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,8 @@ def _sum(content: bytes) -> str:
 
 def _commit(path: Path, contents: Mapping[str, bytes]) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    shutil.rmtree(part, ignore_errors=True)
+    for left_over in path.parent.glob(".step-*"):  # of a process that was killed here
+        shutil.rmtree(left_over, ignore_errors=True)
     try:
         part.mkdir()
         for name, content in contents.items():

@@ -6,6 +6,7 @@ Lengths are compared with the header before anything is allocated, checksums bef
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ecgray.errors import EcgInputError
+from ecgray.errors import ClusterError, EcgInputError
 from ecgray.waveform.header import Header, Signal
 
 if TYPE_CHECKING:
@@ -136,8 +137,10 @@ def _native(signals: Sequence[Signal], frames: int, content: bytes) -> np.ndarra
 
 def _by_wfdb(signals: Sequence[Signal], frames: int, content: bytes) -> list[np.ndarray]:
     """WFDB's other formats: a header of our own and the file under a name of our own, read by wfdb."""
-    if signals[0].coding.format in _COMPRESSED and not content.startswith(b"fLaC"):
-        raise _mismatch(signals[0])
+    if signals[0].coding.format in _COMPRESSED:
+        if not content.startswith(b"fLaC"):
+            raise _mismatch(signals[0])
+        _check_flac()
     import wfdb
 
     lines = [f"recording {len(signals)} 500 {frames}"]
@@ -152,9 +155,29 @@ def _by_wfdb(signals: Sequence[Signal], frames: int, content: bytes) -> list[np.
         (Path(folder) / "signal.dat").write_bytes(content)
         try:
             record = wfdb.rdrecord(f"{folder}/recording", physical=False, smooth_frames=False)
-        except Exception:  # any of seven kinds, its text naming our folder
+        except Exception as fault:  # any of seven kinds, its text naming our folder
+            if _of_the_machine(fault):
+                raise
             raise _mismatch(signals[0]) from None
     return [np.asarray(row) for row in record.e_d_signal]
+
+
+def _check_flac() -> None:
+    """Whether wfdb can read FLAC on this machine: its own complaint would look like one of the file."""
+    try:
+        import soundfile  # noqa: F401
+    except (ImportError, OSError) as fault:
+        raise ClusterError(
+            "libsndfile, which reads the formats 508, 516 and 524 (FLAC), is missing on this machine; install it and "
+            "run the same command again."
+        ) from fault
+
+
+def _of_the_machine(fault: Exception) -> bool:
+    """Whether memory or the disk of the copy failed, and not the file's content (which can lead to a bad seek)."""
+    if isinstance(fault, OSError):
+        return fault.errno not in (None, errno.EINVAL)
+    return isinstance(fault, MemoryError)
 
 
 def _mismatch(signal: Signal) -> EcgInputError:

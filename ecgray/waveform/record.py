@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,12 @@ MAX_FILE_BYTES = 2 * MAX_SAMPLES
 
 _PER_MV = {"mv": 1.0, "uv": 1000.0, "v": 0.001}
 """Units of one millivolt."""
+_OF_THE_FILE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR}
+    | {errno.EINVAL, errno.EILSEQ, errno.ENXIO, errno.ENODEV, errno.EOVERFLOW}
+)
+"""What the system says of the file itself. Anything else (too many open files, a failing disk, a network disk that is
+gone) says something of the machine at this moment, and must not be held against the recording."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +100,8 @@ def read_recording(path: Path, *, digital: bool = False, strict: bool = True) ->
     """Read the WFDB record at `path` (without its ending): its .hea and the files that this names in the same folder.
 
     `digital` takes a count as 1/1000 mV whatever the header's gain is (LUDB's is each lead's own peak-to-peak).
-    `strict` refuses a wrong checksum; else it is flagged. Raises `EcgInputError`.
+    `strict` refuses a wrong checksum; else it is flagged. Raises `EcgInputError`, and `OSError` or `MemoryError` where
+    the machine fails and not the recording.
     """
     return decode_recording(*load_recording(path), digital=digital, strict=strict)
 
@@ -101,7 +109,7 @@ def read_recording(path: Path, *, digital: bool = False, strict: bool = True) ->
 def load_recording(path: Path) -> tuple[Header, dict[str, bytes]]:
     """The first half of `read_recording`, all of its file access: the header, and the bytes of the files with leads."""
     name = os.fspath(path)
-    content = _read(f"{name}.hea", MAX_HEADER_BYTES * 8)  # beyond its limit, for the error to say what is wrong
+    content = read_file(f"{name}.hea", MAX_HEADER_BYTES * 8)  # beyond its limit, for the error to say what is wrong
     if content is None:
         raise EcgInputError(
             "header_missing", "There is no header (.hea) at the path; give the record's path.", status=400
@@ -110,7 +118,7 @@ def load_recording(path: Path) -> tuple[Header, dict[str, bytes]]:
     folder = os.path.dirname(name)  # noqa: PTH120 - pathlib takes longer than reading the file
     leads = _leads(tuple([signal.name for signal in header.signals]))
     wanted = {header.signals[position].file for position in leads.values()}
-    files = {file: _read(os.path.join(folder, file), MAX_FILE_BYTES) for file in wanted}
+    files = {file: read_file(os.path.join(folder, file), MAX_FILE_BYTES) for file in wanted}
     return header, {file: held for file, held in files.items() if held is not None}
 
 
@@ -121,31 +129,45 @@ def parse_recording(
     return decode_recording(parse_header(header), files, digital=digital, strict=strict)
 
 
-def _read(name: str, limit: int) -> bytes | None:
+def read_file(name: str, limit: int) -> bytes | None:
     """A regular file, no more than one byte beyond `limit`; None where there is none.
 
-    Plain system calls, because an archive has a million files.
+    Plain system calls, because an archive has a million files. Raises `EcgInputError` where the file itself is why it
+    cannot be read, else `OSError`.
     """
     try:
         file = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise _unreadable(error) from None
+        raise _refusal(error) from None
     try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             return None
-        return os.read(file, min(status.st_size, limit + 1))
+        return _bytes(file, min(status.st_size, limit + 1))
     except OSError as error:
-        raise _unreadable(error) from None
+        raise _refusal(error) from None
     finally:
         os.close(file)
 
 
-def _unreadable(error: OSError) -> EcgInputError:
+def _bytes(file: int, wanted: int) -> bytes:
+    """The next `wanted` bytes of an open file, or all there are: network disks give less at a time than was asked."""
+    pieces = [os.read(file, wanted)]
+    while pieces[-1] and (wanted := wanted - len(pieces[-1])):
+        pieces.append(os.read(file, wanted))
+    return b"".join(pieces)
+
+
+def _refusal(error: OSError) -> Exception:
+    """What to raise: a refusal where the file itself is at fault, else the error as it is."""
+    if error.errno not in _OF_THE_FILE:
+        return error
     return EcgInputError(
-        "file_unreadable", f"A file of the record cannot be read ({error.strerror}); check its permissions.", status=400
+        "file_unreadable",
+        f"A file of the record cannot be read ({error.strerror}); check its permissions and links.",
+        status=400,
     )
 
 

@@ -1,17 +1,20 @@
 """One file of the manifest becomes one file of records: exact, atomic, and no recording is lost."""
 
+import errno
+import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from mimic_shaped import LEADS, drawing, measurement, mimic_archive, write_csv
 
-from ecgray.archives import read_manifest
+from ecgray.archives import convert, read_manifest
 from ecgray.archives.account import settle
 from ecgray.archives.convert import DIARIES, Conversion, convert_part
-from ecgray.archives.record_file import record_file
+from ecgray.archives.record_file import RecordFile, record_file
 from ecgray.errors import ClusterError
 from ecgray.tables import QUARANTINE, RECORDS, ecg_counts, read_table, write_tables
 from ecgray.waveform.record import read_recording
@@ -170,17 +173,147 @@ while not os.path.exists(out / "records" / "part-00000.parquet") and attempts < 
 """
 
 
-def test_a_recording_that_kills_its_process_twice_is_quarantined(tmp_path):
-    """One attempt that reads ahead, then two for each of the two recordings that kill, then one that ends."""
+def test_a_recording_that_kills_its_process_three_times_is_quarantined(tmp_path):
+    """One attempt that reads ahead, then three for each of the two recordings that kill, then one that ends."""
     archive, out = tmp_path / "archive", tmp_path / "out"
     mimic_archive(archive, 20)
     prepare(archive, out)
     ran = subprocess.run([sys.executable, "-c", CRASH, archive, out], check=True, capture_output=True, text=True)
-    assert ran.stdout.split() == [*["9"] * 5, "0"]
+    assert ran.stdout.split() == [*["9"] * 7, "0"]
     assert ids(read_table(out / "quarantine")) == ["mimic-iv-ecg:40000003", "mimic-iv-ecg:40000007"]
     assert set(read_table(out / "quarantine")["code"].to_pylist()) == {"reader_crashed"}
     assert settle(out)["records"] == 18
     assert list((out / DIARIES).iterdir()) == []
+
+
+@pytest.mark.parametrize(("deaths", "quarantined"), [(2, 0), (3, 1)])
+def test_a_job_that_is_killed_twice_at_one_recording_costs_it_nothing(tmp_path, deaths, quarantined):
+    """Killed by chance: nothing is wrong with the recording that was open."""
+    archive, out = tmp_path / "archive", tmp_path / "out"
+    mimic_archive(archive, 3)
+    manifest = prepare(archive, out)
+    (out / DIARIES).mkdir()
+    (out / DIARIES / manifest.stem).write_text("-\n0\n1\n" * deaths)
+    assert convert_part(manifest, out, Conversion(archive=archive))["quarantined"] == quarantined
+
+
+def fails_at(name, fault):
+    """The system calls, of which `open` fails for one file."""
+
+    def call(path, flags):
+        if path.endswith(name):
+            raise fault
+        return os.open(path, flags)
+
+    return SimpleNamespace(**vars(os) | {"open": call})
+
+
+@pytest.mark.parametrize("readers", [1, 4])
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (OSError(errno.EMFILE, "", "Jane_Doe.hea"), "Too many open files"),
+        (OSError(errno.EIO, "", "Jane_Doe.hea"), "Input/output error"),
+        (OSError(errno.ESTALE, "", "Jane_Doe.hea"), "Stale file handle"),
+        (MemoryError("Jane_Doe"), "no memory was left"),
+    ],
+)
+def test_a_machine_that_fails_ends_the_part_and_costs_no_recording(tmp_path, monkeypatch, fault, reason, readers):
+    archive, out = tmp_path / "archive", tmp_path / "out"
+    mimic_archive(archive, 20)
+    manifest = prepare(archive, out)
+    conversion = Conversion(archive=archive, readers=readers)
+    with monkeypatch.context() as broken:
+        broken.setattr("ecgray.waveform.record.os", fails_at("40000011.hea", fault))
+        with pytest.raises(ClusterError, match=rf"row 11 of {PART} .*\({reason}\)") as caught:
+            convert_part(manifest, out, conversion)
+    assert "Jane" not in str(caught.value)
+    assert list((out / "records").iterdir()) == []
+    assert not (out / "quarantine").exists()
+    assert convert_part(manifest, out, conversion) == {"rows": 20, "records": 20, "quarantined": 0}
+
+
+@pytest.mark.parametrize("function", ["decode_recording", "standardise"])
+@pytest.mark.parametrize("fault", [MemoryError(), OSError(errno.ENOSPC, "No space left on device")])
+def test_a_machine_that_fails_while_decoding_costs_no_recording(tmp_path, monkeypatch, function, fault):
+    """As a full temporary folder does, into which wfdb's formats are copied."""
+    archive, out = tmp_path / "archive", tmp_path / "out"
+    mimic_archive(archive, 3)
+
+    def fail(*_args, **_options):
+        raise fault
+
+    monkeypatch.setattr(f"ecgray.archives.convert.{function}", fail)
+    with pytest.raises(ClusterError, match="not held against the recording"):
+        convert_part(prepare(archive, out), out, Conversion(archive=archive))
+    assert list((out / "records").iterdir()) == []
+
+
+def test_a_library_that_is_missing_ends_the_part_with_its_name(tmp_path, monkeypatch):
+    archive, out = tmp_path / "archive", tmp_path / "out"
+    rows = mimic_archive(archive, 3)
+    manifest = prepare(archive, out)
+    header = (archive / rows[1]["path"]).with_suffix(".hea")
+    header.write_text(header.read_text().replace(".dat 16 ", ".flac 516 "))
+    (header.parent / "40000000.flac").write_bytes(b"fLaC")
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    with pytest.raises(ClusterError, match="libsndfile"):
+        convert_part(manifest, out, Conversion(archive=archive))
+    assert list((out / "records").iterdir()) == []
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty folder"])
+@pytest.mark.parametrize("after", [0, 5, 19])
+def test_an_archive_that_is_unmounted_costs_no_recording(tmp_path, monkeypatch, left, after):
+    """Every header after that is missing, and comes back with the archive."""
+    archive, out = tmp_path / "archive", tmp_path / "out"
+    mimic_archive(archive, 20)
+    manifest = prepare(archive, out)
+    read = convert.load_recording
+
+    def unmount(path):
+        if path.name == f"{40_000_000 + after}":
+            archive.rename(tmp_path / "elsewhere")
+            if left == "an empty folder":
+                archive.mkdir()
+        return read(path)
+
+    monkeypatch.setattr(convert, "load_recording", unmount)
+    conversion = Conversion(archive=archive, readers=1)
+    for _ in range(2):  # and when it is begun without the archive
+        with pytest.raises(ClusterError, match=r"archive is gone, empty .*; mount it and run the same command again"):
+            convert_part(manifest, out, conversion)
+        assert list((out / "records").iterdir()) == []
+    if left == "an empty folder":
+        archive.rmdir()
+    (tmp_path / "elsewhere").rename(archive)
+    monkeypatch.setattr(convert, "load_recording", read)
+    assert convert_part(manifest, out, conversion)["records"] == 20
+
+
+def test_a_folder_beneath_the_archives_mount_is_not_the_archive(tmp_path, monkeypatch):
+    """It holds something, and lies on another disk."""
+    archive, out = tmp_path / "archive", tmp_path / "out"
+    rows = mimic_archive(archive, 3)
+    (archive / rows[1]["path"]).with_suffix(".hea").unlink()
+    manifest = prepare(archive, out)
+    disks = iter([1, 2])
+    monkeypatch.setattr(convert, "_disk", lambda _archive: next(disks))
+    with pytest.raises(ClusterError, match="is gone, empty or unreadable"):
+        convert_part(manifest, out, Conversion(archive=archive))
+
+
+def test_a_disk_that_fails_under_the_output_is_said_in_a_sentence(tmp_path, monkeypatch):
+    archive, out = tmp_path / "archive", tmp_path / "out"
+    mimic_archive(archive, 3)
+    manifest = prepare(archive, out)
+
+    def fail(*_args):
+        raise OSError(errno.EIO, "", "x")
+
+    monkeypatch.setattr(RecordFile, "flush", fail)
+    with pytest.raises(ClusterError, match=rf"{PART} could not be written \(Input/output error\)"):
+        convert_part(manifest, out, Conversion(archive=archive))
 
 
 def test_a_full_disk_is_said_in_a_sentence_and_the_same_call_goes_on(tmp_path):

@@ -45,6 +45,23 @@ def test_gzip_is_read_where_the_plain_file_is_not_there(tmp_path):
     assert table["a"].to_pylist() == ["1"]
 
 
+@pytest.mark.parametrize("header", [b"a, b", b" a ,b ", b'"a", "b"', b"\xef\xbb\xbfa, b\r"])
+def test_blanks_around_the_names_of_columns_do_not_count(tmp_path, header):
+    assert read(tmp_path, header + b"\n1, 2\n")[0] == {"a": ["1"], "b": ["2"]}
+
+
+def test_a_comma_in_a_quoted_name_parts_no_columns(tmp_path):
+    assert read(tmp_path, b'"x, y",a,b\n0,1,2\n')[0] == {"a": ["1"], "b": ["2"]}
+
+
+@pytest.mark.parametrize("damage", [lambda packed: packed[:40], lambda packed: b"no gzip", lambda packed: packed[:-3]])
+def test_a_damaged_gzip_is_said_in_a_sentence(tmp_path, damage):
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(damage(gzip.compress(b"a,b\n" + bytes(range(48, 58)) * 300)))
+    with pytest.raises(ArchiveError, match=r"t\.csv\.gz cannot be read to its end \(.+\); was it copied completely\?"):
+        read_csv(path, ["a"])
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"a,c\n1,2\n", b'a,b\n"1,2\n', b'a,b\n3,"4\n5,6\n7,8\n'],

@@ -1,5 +1,7 @@
 """Ids are unique, patients stand in one split, nothing that is listed is lost."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -74,6 +76,14 @@ def test_hashed_splits_never_change():
     assert [place for place, split in enumerate(drawn) if split == "val"] == [2]
     assert [place for place, split in enumerate(drawn) if split == "test"] == [14, 16, 21, 23, 24, 26, 34]
     assert hashed_split(names, Shares(val_percent=0, test_percent=0)).to_pylist() == ["train"] * 40
+
+
+def test_the_page_says_how_patients_are_drawn():
+    """The share of test patients from which `csn:JS00001` is one, as docs/archives.md has it."""
+    page = (Path(__file__).parents[2] / "docs" / "archives.md").read_text()
+    name = pa.array(["csn:JS00001"])
+    drawn = [hashed_split(name, Shares(test_percent=share, val_percent=0)).to_pylist() for share in range(100)]
+    assert f"`csn:JS00001` gives {drawn.index(['test']) - 1}" in page
 
 
 def test_shares_are_kept_to():

@@ -1,9 +1,11 @@
 """PTB-XL's table: codes as literals, sentinels, official folds."""
 
+import gzip
+
 import pytest
 from mimic_shaped import write_csv
 
-from ecgray.archives import manifest_notes, read_manifest
+from ecgray.archives import detect, manifest_notes, read_manifest
 from ecgray.errors import ArchiveError
 
 ROW = {
@@ -26,6 +28,14 @@ def read(tmp_path, **columns):
         row["ecg_id"] = str(number + 1)
     write_csv(tmp_path / "ptbxl_database.csv", rows)
     return read_manifest(tmp_path, "ptb-xl")
+
+
+def test_the_table_may_be_gzipped(tmp_path):
+    read(tmp_path, sex=["0"])
+    table = tmp_path / "ptbxl_database.csv"
+    (tmp_path / "ptbxl_database.csv.gz").write_bytes(gzip.compress(table.read_bytes()))
+    table.unlink()
+    assert read_manifest(tmp_path, detect(tmp_path))["record_id"].to_pylist() == ["ptb-xl:1"]
 
 
 def test_folds_are_the_official_ones(tmp_path):

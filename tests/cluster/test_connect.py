@@ -1,9 +1,14 @@
-"""Starting a Ray of our own on a busy machine."""
+"""Starting a Ray of our own: on a busy machine, and closed to others."""
 
 from __future__ import annotations
 
+import http.client
+import urllib.error
+import urllib.request
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from ecgray.cluster import connect
@@ -13,7 +18,7 @@ LATE = "The current node timed out during startup. This could happen because som
 
 
 @pytest.mark.parametrize(("failures", "calls"), [(0, 1), (2, 3)])
-def test_a_slow_start_is_tried_again(monkeypatch: pytest.MonkeyPatch, failures: int, calls: int):
+def test_a_slow_start_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failures: int, calls: int):
     """Ray waits 30 s for its node, fixed; a machine that slow cannot be had for a test, so the call stands in."""
     asked: list[dict[str, Any]] = []
 
@@ -23,18 +28,49 @@ def test_a_slow_start_is_tried_again(monkeypatch: pytest.MonkeyPatch, failures: 
             raise Exception(LATE)
 
     monkeypatch.setattr(connect.ray, "init", init)
-    connect._start_own(2)
+    connect._start_own(2, False, tmp_path)
     assert len(asked) == calls
     assert all(settings["address"] == "local" and settings["num_cpus"] == 2 for settings in asked)
 
 
 @pytest.mark.parametrize(("message", "kind"), [(LATE, ClusterError), ("no such option", RuntimeError)])
 def test_it_gives_up_in_a_sentence_and_hides_nothing_else(
-    monkeypatch: pytest.MonkeyPatch, message: str, kind: type[Exception]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, message: str, kind: type[Exception]
 ):
     def init(**_: Any) -> None:
         raise RuntimeError(message)
 
     monkeypatch.setattr(connect.ray, "init", init)
     with pytest.raises(kind):
-        connect._start_own(None)
+        connect._start_own(None, False, tmp_path)
+
+
+def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(ClusterError, match=r"no Ray answers at RAY_ADDRESS=127\.0\.0\.1:1"), connect.connected():
+        pass
+
+
+@pytest.mark.ray
+def test_our_own_ray_runs_no_job_of_a_stranger(ray_session: None):
+    """Ray's agent takes jobs on every interface; without the token it must not."""
+    ours = psutil.Process()
+    agents = [one for one in ours.children(recursive=True) if any("DashboardAgent" in word for word in one.cmdline())]
+    ports = {each.laddr.port for one in agents for each in one.net_connections("tcp") if each.status == "LISTEN"}
+    refused = 0
+    for port in ports:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/api/job_agent/jobs/",
+            b'{"entrypoint": "true"}',
+            {"Content-Type": "application/json"},
+        )
+        try:
+            urllib.request.urlopen(request, timeout=10).close()
+        except urllib.error.HTTPError as error:
+            refused += error.code == 401
+            error.close()
+        except (OSError, http.client.HTTPException):  # gRPC
+            continue
+        else:
+            raise AssertionError(f"port {port} took a job without the token")
+    assert refused

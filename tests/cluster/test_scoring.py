@@ -14,7 +14,8 @@ from sklearn.metrics import roc_auc_score
 from ecgray.cluster.scoring import Answerer, Questions, zeroshot
 from ecgray.errors import ArtifactError, ClusterError, ConfigError
 from ecgray.models import Classifier
-from ecgray.recipes.zeroshot import ZEROSHOT, ZeroshotConfig
+from ecgray.output import input_hash
+from ecgray.recipes.zeroshot import SPLITS, ZEROSHOT, ZeroshotConfig
 from ecgray.supreme.config import SIZES
 from ecgray.supreme.model import Supreme
 from ecgray.supreme.preprocess import PreprocessConfig
@@ -123,6 +124,18 @@ def test_answers_are_those_of_the_classifier_and_scores_those_of_scikit_learn(
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_session")
+def test_of_the_records_it_was_trained_on_only_test_is_asked(model: Path, records: Path, tmp_path: Path):
+    classifier = Classifier.load(model)
+    classifier.save(tmp_path / "own", card="# Test\n", details={"trained_on": input_hash(records / "records")})
+    changes = {"random_encoder": False}
+    own = zeroshot(_config(tmp_path / "own", records / "records", tmp_path / "of-own", **changes))
+    other = zeroshot(_config(model, records, tmp_path / "of-others", **changes))
+    assert (own["splits"], own["records"]) == (["test"], 9)
+    assert (other["splits"], other["records"]) == (["train", "val", "test"], 44)
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_session")
 def test_questions_of_the_users_own_about_one_split(model: Path, records: Path, tmp_path: Path):
     queries = tmp_path / "mine.json"
     queries.write_text('{"AF": "atrial fibrillation", "odd": "an unheard of finding"}')
@@ -151,7 +164,9 @@ def test_workers_that_do_not_fit_are_refused_at_once(model: Path, records: Path,
 def test_one_answer_does_not_depend_on_the_batch(model: Path, records: Path, tmp_path: Path):
     part = records / "records" / "part-00000.parquet"
     for size in (1, 7, 64):
-        config = dataclasses.replace(_config(model, records, tmp_path), batch_size=size, random_encoder=False)
+        config = dataclasses.replace(
+            _config(model, records, tmp_path, splits=SPLITS), batch_size=size, random_encoder=False
+        )
         answerer = Answerer(Questions(config, load_task("cpsc2018"), model, tmp_path / str(size)))
         assert answerer({"part": [str(part)]}) == {"records": [16], "failed": [""]}
     answers = [_answers(tmp_path / str(size) / "answers") for size in (1, 7, 64)]
@@ -166,7 +181,7 @@ def test_broken_weights_are_said_not_scored(model: Path, records: Path, tmp_path
     with torch.no_grad():
         next(classifier.model.parameters()).fill_(float("nan"))
     classifier.save(tmp_path / "broken", card="# Broken\n")
-    config = _config(tmp_path / "broken", records, tmp_path / "out", random_encoder=False)
+    config = _config(tmp_path / "broken", records, tmp_path / "out", random_encoder=False, splits=SPLITS)
     answerer = Answerer(Questions(config, load_task("cpsc2018"), tmp_path / "broken", tmp_path / "out"))
     said = answerer({"part": [str(records / "records" / "part-00000.parquet")]})
     assert "no number" in said["failed"][0]
@@ -184,8 +199,11 @@ def test_what_cannot_be_asked_is_refused_before_anything_starts(model: Path, rec
     with pytest.raises(ConfigError, match="neither a task nor a file"):
         zeroshot(_config(model, records, tmp_path / "out", queries="cpsc2019"))
     assert not (tmp_path / "out").exists()
+    with pytest.raises(ConfigError, match="no record takes part in demo: none has a code of demo"):
+        zeroshot(_config(model, records, tmp_path / "out", queries="demo"))
+    assert not (tmp_path / "out" / "answers").exists(), "said before anything is answered"
     with pytest.raises(ConfigError, match="no record of split val"):
         zeroshot(_config(model, records, tmp_path / "out", splits=("val",)))
-    for changes in ({"splits": ()}, {"splits": ("dev",)}, {"resamples": 3}, {"workers": 0}):
+    for changes in ({"splits": ("dev",)}, {"resamples": 3}, {"workers": 0}):
         with pytest.raises(ConfigError):
             _config(model, records, tmp_path / "out", **changes)

@@ -5,15 +5,23 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 from drawn_tables import draw_tables
 
-from ecgray.errors import ClusterError, ConfigError
+from ecgray.errors import ClusterError, ConfigError, TrainingError
 from ecgray.models import Classifier
 from ecgray.recipes.tune_dropout import TUNE_DROPOUT, TuneDropoutConfig
 from ecgray.training.journal import read_journal
+
+JOB = Path(__file__).parents[2] / "jobs" / "tune_dropout.py"
 
 
 def _config(tables: Path, out: Path, **changes: object) -> TuneDropoutConfig:
@@ -50,6 +58,87 @@ def test_a_ratio_beyond_one_is_refused(tmp_path: Path) -> None:
         _config(tmp_path, tmp_path, grid=(0.1, 1.5))
 
 
+def test_a_sweep_of_no_workers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="workers=0 must be at least 1"):
+        _config(tmp_path, tmp_path, workers=0)
+
+
+def test_a_folder_with_an_encoder_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ecgray.cluster.sweeps import _absolute
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "medcpt").mkdir(parents=True)
+    (tmp_path / "lexical").mkdir()
+    for given, meant in (
+        ("models/medcpt", str(tmp_path / "models" / "medcpt")),
+        ("ncbi/MedCPT-Query-Encoder", "ncbi/MedCPT-Query-Encoder"),
+        ("lexical", "lexical"),
+    ):
+        config = _absolute(_config(Path("records"), Path("out"), text_encoder=given))
+        assert config.text_encoder == meant
+        assert (config.records, config.out) == (tmp_path / "records", tmp_path / "out")
+
+
+def test_what_every_run_would_refuse_is_refused_before_ray_starts(
+    tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ecgray.cluster import sweeps
+
+    monkeypatch.setattr(sweeps, "connected", lambda **_: pytest.fail("Ray was started"))
+    with pytest.raises(ConfigError, match="has no term that 1000 training records carry"):
+        sweeps.tune_dropout(_config(tables, tmp_path, min_term_count=1000))
+
+
+def test_a_failed_run_is_told_in_one_line() -> None:
+    from ray.exceptions import RayTaskError
+
+    from ecgray.cluster.sweeps import _reason
+
+    ours = TrainingError("training diverged: step=3. Give another --out.")
+    text = "\x1b[36mray::ImplicitFunc.train()\x1b[39m (pid=1, ip=127.0.0.1)\n  File x\nValueError: " + 300 * "y" + "\n"
+    assert _reason(RayTaskError("train", text, ours)) == "training diverged: step=3. Give another --out"
+    assert _reason(RayTaskError("train", text, ValueError("y"))) == ("ValueError: " + 300 * "y")[:200]
+    assert _reason(RuntimeError("")) == "RuntimeError"
+
+
+def _said(config: TuneDropoutConfig, search: str, ratio: float, scores: Sequence[float]) -> Path:
+    """The folder of a run that has looked at the held-out patients so often."""
+    folder = config.out / "trials" / f"{search}-{ratio:.4f}"
+    folder.mkdir(parents=True)
+    rows = [{"step": step, "val_macro_auc": score} for step, score in enumerate(scores, 1)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_a_sweep_that_is_taken_up_decides_as_it_did(tmp_path: Path) -> None:
+    from ray.tune.experiment import Trial
+    from ray.tune.schedulers import TrialScheduler
+
+    from ecgray.cluster.sweeps import STOPPED, _Asha, _left, _looks
+
+    config = _config(tmp_path, tmp_path)
+    finished = _said(config, "continuous", 0.1, [0.7, 0.8])
+    stopped = _said(config, "continuous", 0.2, [0.6])
+    begun = _said(config, "continuous", 0.3, [0.5])
+    (finished / "figures.json").write_text("{}")
+    (stopped / STOPPED).write_text("{}")
+    ratios = [0.4, 0.1, 0.2, 0.3]
+    assert _left(config, "continuous", ratios) == [0.3, 0.4]
+
+    asha = _Asha(config, ratios)
+    goes_on, fresh = (Trial("run", config={"dropout": ratio}, stub=True) for ratio in (0.3, 0.4))
+    for trial in (goes_on, fresh):
+        asha.on_trial_add(None, trial)
+    # It was the first to report once and was let go on, though it is the worst by now.
+    assert asha.on_trial_result(None, goes_on, _looks(begun)[0]) == TrialScheduler.CONTINUE
+    assert not (begun / STOPPED).exists()
+    # The median of 0.5, 0.6 and 0.7 is what a fresh run has to reach: all three are remembered.
+    (tmp_path / "trials" / "continuous-0.4000").mkdir()
+    result = {"look": 1, "best_val_macro_auc": 0.59}
+    assert asha.on_trial_result(None, fresh, result) == TrialScheduler.STOP
+    assert _left(config, "continuous", ratios) == [0.3]
+
+
 @pytest.mark.ray
 def test_the_sweep_tries_each_ratio_and_names_the_best(tables: Path, tmp_path: Path, ray_session: None) -> None:
     from ecgray.cluster.sweeps import tune_dropout
@@ -66,11 +155,10 @@ def test_the_sweep_tries_each_ratio_and_names_the_best(tables: Path, tmp_path: P
     assert Classifier.load(Path(figures["model"])).model.config.dropout == figures["best_dropout"]
     assert Path(figures["picture"]).read_text().count("<svg") == 1
 
-    # The sweep was killed before it knew that its last trial was through: nothing is trained again.
+    # The sweep was killed before it made its table: nothing is trained again.
     journals = {path: path.stat().st_mtime_ns for path in tmp_path.glob("trials/*/metrics.jsonl")}
     assert len(journals) == 2
     (tmp_path / "figures.json").unlink()
-    (tmp_path / "tune" / "continuous.json").unlink()
     again = tune_dropout(config)
     assert again == figures
     assert {path: path.stat().st_mtime_ns for path in journals} == journals
@@ -84,3 +172,70 @@ def test_a_run_that_does_not_fit_is_refused_at_once(tables: Path, tmp_path: Path
 
     with pytest.raises(ClusterError, match="8 training workers"):
         tune_dropout(_config(tables, tmp_path, workers=8))
+
+
+def _wait(condition: Callable[[], bool], *, timeout_s: float = 120) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.05)
+
+
+def _workers() -> int:
+    """How many training workers live. A process that ended meanwhile has no command line."""
+    lines = [child.as_dict(["cmdline"])["cmdline"] or [] for child in psutil.Process().children(recursive=True)]
+    return sum("RayTrainWorker" in " ".join(line) for line in lines)
+
+
+@pytest.mark.ray
+def test_a_run_that_asha_stops_is_gone_and_marked(tables: Path, tmp_path: Path, ray_session: None) -> None:
+    from ecgray.cluster.sweeps import STOPPED, _ratios, tune_dropout
+
+    # One run fills the cluster to the last CPU.
+    config = _config(tables, tmp_path, steps=5000, evaluate_every=1, cpus_per_worker=2.0, spare_cpus=0.0)
+    through = _said(config, "grid", config.grid[0], [0.9])
+    (through / "figures.json").write_text('{"model": "elsewhere"}')
+    before, fresh = _ratios(config)["continuous"]
+    perfect = _said(config, "continuous", before, [1.0] * 20)  # what is drawn at random cannot be as good
+    (perfect / STOPPED).write_text("{}")
+
+    figures = tune_dropout(config)
+    _wait(lambda: _workers() == 0, timeout_s=20)
+    stopped = tmp_path / "trials" / f"continuous-{fresh:.4f}"
+    assert json.loads((stopped / STOPPED).read_text())["look"] == 1
+    assert read_journal(stopped)[-1]["step"] < 5000
+    with Path(figures["table"]).open(newline="") as file:
+        assert [row["finished"] for row in csv.DictReader(file)] == ["True", "False", "False"]
+    assert (figures["best_dropout"], figures["stopped_early"]) == (config.grid[0], 2)
+
+
+@pytest.mark.ray
+def test_a_sweep_that_is_killed_is_taken_up(tables: Path, tmp_path: Path, ray_session: None) -> None:
+    from ecgray.cluster.sweeps import tune_dropout
+
+    config = _config(tables, tmp_path, steps=60, evaluate_every=20, checkpoint_every=5, continuous=1)
+    command = [sys.executable, JOB, "debug", "--records", tables, "--labels", tables, "--out", tmp_path]
+    command += ["--steps", 60, "--evaluate-every", 20, "--checkpoint-every", 5, "--continuous", 1]
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    first = subprocess.Popen(
+        [str(word) for word in command],
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    trials = tmp_path / "trials"
+    _wait(lambda: any(len(read_journal(run)) >= 12 for run in trials.glob("continuous-*")) or first.poll() is not None)
+    for process in [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]:
+        process.kill()
+    first.wait()
+    (finished,), (begun,) = trials.glob("grid-*"), trials.glob("continuous-*")
+    assert (finished / "figures.json").exists()
+    assert not (begun / "figures.json").exists()
+    written, kept = (finished / "metrics.jsonl").stat().st_mtime_ns, read_journal(begun)[:5]
+
+    figures = tune_dropout(config)
+    assert (figures["trials"], figures["stopped_early"]) == (2, 0)
+    assert (finished / "metrics.jsonl").stat().st_mtime_ns == written
+    assert read_journal(begun)[:5] == kept, "it began anew"  # how fast a step was does not come out twice
+    assert [row["step"] for row in read_journal(begun)] == list(range(1, 61))

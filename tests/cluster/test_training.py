@@ -151,6 +151,18 @@ def test_records_with_an_unseen_term_are_kept_from_it(tables: Path, tmp_path: Pa
     assert "tall pulses" not in Classifier.load(tmp_path / "model").details["terms"]
 
 
+def test_a_misspelt_unseen_term_is_refused(tables: Path, tmp_path: Path) -> None:
+    """It would be held out of nothing, and the condition learnt."""
+    with pytest.raises(ConfigError, match="unseen term 'tall pulsse' is neither in"):
+        pretrain(_config(tables, tmp_path, unseen_terms=("tall pulsse",)), bar=False)
+    pretrain(_config(tables, tmp_path, steps=1, unseen_terms=("atrial flutter",)), bar=False)  # spelt right, not here
+
+
+def test_held_out_records_that_cannot_be_scored_are_refused(tables: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no term is carried by some of the 1 held-out records .* and not by others"):
+        pretrain(_config(tables, tmp_path, val_records=1), bar=False)
+
+
 def test_held_out_patients_may_be_drawn(tables: Path, tmp_path: Path) -> None:
     pretrain(_config(tables, tmp_path, steps=1, val_records=10), bar=False)
     assert "val_macro_auc" in read_journal(tmp_path)[-1]
@@ -159,6 +171,29 @@ def test_held_out_patients_may_be_drawn(tables: Path, tmp_path: Path) -> None:
 def test_other_settings_in_the_same_folder_are_refused(tables: Path, undisturbed: Path) -> None:
     with pytest.raises(ConfigError, match="differs in seed"):
         pretrain(_config(tables, undisturbed, seed=1), bar=False)
+
+
+def test_a_run_may_go_on_with_another_placement(tables: Path, undisturbed: Path) -> None:
+    before = _weights(undisturbed)
+    assert pretrain(_config(tables, undisturbed, memory_mb=7, checkpoint_every=5), bar=False)["steps"] == 12
+    assert _weights(undisturbed) == before
+
+
+def test_a_preset_sets_network_preprocessing_and_pooling_together(tables: Path, tmp_path: Path) -> None:
+    pretrain(_config(tables, tmp_path, steps=1, preset="peer"), bar=False)
+    classifier = Classifier.load(tmp_path / "model")
+    assert classifier.model.config.preset_name == "peer"
+    assert classifier.model.config.fusion.shared_norm
+    assert classifier.preprocess.scale == "minmax"
+    assert "- preset: peer\n" in (tmp_path / "model" / "README.md").read_text()
+    settings = _config(tables, tmp_path, preset="peer").with_preset()
+    assert settings.text_pooler == "pooler"
+
+
+@pytest.mark.parametrize("changes", [{"steps": -1}, {"val_records": -3}, {"memory_mb": 0}, {"patience": -1}])
+def test_a_count_below_its_least_is_refused(tables: Path, tmp_path: Path, changes: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(changes))}=-?[0-9] must be at least [01]"):
+        _config(tables, tmp_path, **changes)
 
 
 def test_terms_that_are_too_rare_are_named_as_the_reason(tables: Path, tmp_path: Path) -> None:

@@ -57,6 +57,13 @@ def test_wrong_usage_is_exit_2(args, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_a_full_disk_is_one_sentence_and_exit_1(capsys):
+    with pytest.raises(SystemExit) as caught:
+        run("debug", "--out", "x", stage=lambda _: Path("/dev/full").write_text("more"))
+    assert caught.value.code == 1
+    assert "No space left on device; make room" in capsys.readouterr().err
+
+
 def test_a_failing_cluster_is_exit_1(capsys):
     def stage(settings):
         raise ClusterError("The cluster has 2 CPUs; 9 are asked for; ask for fewer workers.")

@@ -53,6 +53,14 @@ def test_a_size_survives_the_model_folder(size):
         (lambda: SupremeConfig(dropout=1.0), "dropout=1.0 must lie in"),
         (lambda: EncoderConfig(patch=130), "patch=130 must divide samples=5000"),
         (lambda: FusionConfig(heads=3), "fusion has heads=3 and width=256"),
+        (lambda: OptimizerConfig(learning_rate=0), "learning_rate=0 must be above 0"),
+        (lambda: OptimizerConfig(learning_rate=float("nan")), "learning_rate=nan must be above 0"),
+        (lambda: OptimizerConfig(learning_rate_last=-1e-8), "learning_rate_last=-1e-08 at least 0"),
+        (lambda: OptimizerConfig(beta2=1.0), "beta2=1.0 must lie in"),
+        (lambda: OptimizerConfig(weight_decay=-0.1), "weight_decay=-0.1 and clip_norm=1.0 must be at least 0"),
+        (lambda: OptimizerConfig(clip_norm=-1), "clip_norm=-1 must be at least 0"),
+        (lambda: OptimizerConfig(restart_steps=0), "restart_steps=0 must be at least 1"),
+        (lambda: OptimizerConfig(warmup_steps=-1), "warmup_steps=-1 at least 0"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_its_value(make, message):

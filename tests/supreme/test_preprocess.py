@@ -8,7 +8,7 @@ import torch
 
 from ecgray.errors import ConfigError
 from ecgray.settings import from_json, to_json
-from ecgray.supreme.preprocess import PreprocessConfig, preprocess
+from ecgray.supreme.preprocess import PreprocessConfig, _lower_median, preprocess
 
 COUNTS = (np.random.default_rng(0).normal(size=(4, 12, 5000)) * 400 + 70).astype(np.int16)
 MILLIVOLT = PreprocessConfig(scale="millivolt")
@@ -28,6 +28,12 @@ def test_millivolt_centres_each_lead_and_keeps_small_amplitudes():
     assert np.abs(np.median(scaled, axis=-1)).max() < 0.05
     gain = np.polyfit(COUNTS[0, 0] / 1000, scaled[0, 0], 1)[0]
     assert gain == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 1000])
+def test_the_baseline_on_a_cpu_is_the_median_of_a_gpu(length):
+    values = torch.from_numpy(COUNTS[..., :length]).float()
+    assert torch.equal(_lower_median(values), values.median(dim=-1, keepdim=True).values)
 
 
 def test_an_artefact_bends_and_does_not_drown_the_rest():

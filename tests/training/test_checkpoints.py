@@ -40,6 +40,12 @@ def test_the_newest_two_remain(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000015", "step-000000020"]
 
 
+def test_what_a_killed_process_left_half_written_goes_with_the_next(tmp_path: Path) -> None:
+    (tmp_path / ".step-000000004.4711").mkdir()
+    save_checkpoint(tmp_path, _checkpoint(5))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000005"]
+
+
 def _flip_a_bit(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 1

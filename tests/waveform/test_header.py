@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgray.errors import EcgInputError
+from ecgray.leads import lead_name
 from ecgray.waveform.header import DEFAULT_FS, DEFAULT_GAIN, Header, parse_header
 
 ARCHIVES = (
@@ -33,6 +34,17 @@ def code_of(record: str = "r 1 500 5000", signal: str = "r.dat 16 1000(0)/mV 16 
     with pytest.raises(EcgInputError) as caught:
         one(record, signal)
     return caught.value.code
+
+
+def test_letters_beyond_ascii_stand_in_names_units_and_dates_alone():
+    """As docs/data.md says; nothing else in a header is free text."""
+    header = one("r 1 500 5000 fr\u00fch", "r.xyz 16 200/\u00b5V 16 0 0 0 0 Gr\u00f6\u00dfe")
+    assert header.flags == ("date_ignored",)
+    assert lead_name(header.signals[0].name) is None
+    assert code_of(record="r\u00e9 1 500 5000") == "header_syntax"
+    assert code_of(record="r 1 500 \u0665") == "header_syntax"
+    assert code_of(signal="r\u00e9.dat 16 200") == "header_path"
+    assert code_of(signal="r.dat 16 \u0662") == "header_syntax"
 
 
 def test_a_full_line_is_read_field_by_field():
