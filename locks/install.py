@@ -17,6 +17,7 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ LISTS = ("extra-index-url", "find-links", "trusted-host")
 """The pip settings that hold several values, parted by spaces or line ends."""
 ALIASES = {"default-timeout": "timeout", "pypi-url": "index-url"}
 PINNED = ("--no-deps", "--require-hashes", "--requirements", "-")
+BY_PIP = ("soundfile",)
+"""What pip installs: uv takes a version's files from one index only, and a partial mirror may lack this platform's."""
 SECTIONS = ("global", "install")
 """Sections of pip's configuration that `pip install` reads; a later one overrides an earlier one."""
 
@@ -97,9 +100,22 @@ def split_lock(text: str) -> tuple[str, str]:
     >>> split_lock("torch==2.13.0+cpu --hash=sha256:aa\ntqdm==4.70.1 --hash=sha256:bb\n")
     ('torch==2.13.0+cpu --hash=sha256:aa\n', 'tqdm==4.70.1 --hash=sha256:bb\n')
     """
-    pins = re.findall(r"^\S(?:.*\\\n)*.*\n", text, re.MULTILINE)
-    local = [pin for pin in pins if "+" in pin.split()[0]]
-    return "".join(local), "".join(pin for pin in pins if pin not in local)
+    local = [pin for pin in _pins(text) if "+" in pin.split()[0]]
+    return "".join(local), "".join(pin for pin in _pins(text) if pin not in local)
+
+
+def take_out(text: str, names: Iterable[str]) -> tuple[str, str]:
+    r"""The pins of these packages, and the lock without them.
+
+    >>> take_out("torch==2 --hash=sha256:aa\ntqdm==4 --hash=sha256:bb\n", ["tqdm"])
+    ('tqdm==4 --hash=sha256:bb\n', 'torch==2 --hash=sha256:aa\n')
+    """
+    taken = [pin for pin in _pins(text) if pin.partition("==")[0] in names]
+    return "".join(taken), "".join(pin for pin in _pins(text) if pin not in taken)
+
+
+def _pins(text: str) -> list[str]:
+    return re.findall(r"^\S(?:.*\\\n)*.*\n", text, re.MULTILINE)
 
 
 def main() -> None:
@@ -143,15 +159,23 @@ def _check_machine() -> None:
 
 
 def _install_uv() -> None:
-    python = VENV / "bin" / "python"
-    if not python.exists():
+    if not (VENV / "bin" / "python").exists():
         _run([sys.executable, "-m", "venv", str(VENV)])
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    _run([*pip, "--no-deps", "--only-binary=:all:", "--require-hashes", "-r", str(LOCKS / "uv.txt")])
+    _pip(LOCKS / "uv.txt")
+
+
+def _pip(pins: Path) -> None:
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    _run([*pip, "--no-deps", "--only-binary=:all:", "--require-hashes", "-r", str(pins)])
 
 
 def _install_lock(text: str, torch_index: str) -> None:
     settings = _configured()
+    by_pip, text = take_out(text, BY_PIP)
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(by_pip)
+        file.flush()
+        _pip(Path(file.name))
     local, common = split_lock(text)
     if local:
         _install_local_versions(local, settings, torch_index)

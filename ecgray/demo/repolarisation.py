@@ -103,6 +103,8 @@ def _healthy_t(heart: Heart, rng: np.random.Generator) -> np.ndarray:
     size *= 0.88 if heart.patient.sex == "F" else 1.06
     if not heart.has("normal ecg", "short qt interval", "early repolarization"):
         size *= rng.uniform(0.5, 1.1)
+    if heart.has("left bundle branch block"):  # T is nearly all secondary there
+        size *= 0.6
     if heart.has("low qrs voltage"):  # what swallows the QRS swallows the T wave
         size *= rng.uniform(0.45, 0.8)
     vector = _T * size * np.exp(0.15 * rng.standard_normal(3))
@@ -119,6 +121,8 @@ def _share(heart: Heart, rng: np.random.Generator) -> float:
         return float(rng.uniform(0.7, 1.6))
     if heart.has("right bundle branch block"):
         return float(rng.uniform(0.9, 1.5))
+    if heart.has("left bundle branch block"):
+        return float(rng.uniform(0.9, 1.25))
     if heart.qrs_ms >= 120 or heart.has("ventricular preexcitation", "incomplete left bundle branch block"):
         return float(rng.uniform(0.65, 1.15))
     return 0.3
@@ -139,8 +143,8 @@ def _territorial(heart: Heart, anatomy: Anatomy, t: Eight, st: Eight, rng: np.ra
             st = st - level * toward
             t = t * rng.uniform(0.3, 0.9) - level * rng.uniform(-0.3, 0.6) * toward
         if heart.has(f"{wall} t wave inversion"):
-            depth = rng.uniform(0.07, 0.26)
-            t = t * rng.uniform(0.2, 0.8)
+            depth = rng.uniform(0.1, 0.28)
+            t, st = t * rng.uniform(0.2, 0.8), 0.6 * st
             t = t - ((_in_leads(t, leads) + depth) / seen).max() * toward
             st = st - rng.uniform(-0.03, 0.06) * toward
     if heart.shows("flat t"):

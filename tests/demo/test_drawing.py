@@ -260,17 +260,18 @@ def qtc_seen_ms(one: Drawn) -> float:
     for lead in ("II", "V4", "V5"):
         if abs(t_of(one, beat, lead)) > 0.12:
             ends.append(t_end_ms(beat, L[lead], after_ms=one.heart.qrs_ms + 70))
-    return float(np.median(ends)) / one.rhythm.mean_rr_s() ** (1 / 3)
+    return float(np.median(ends)) / one.rhythm.mean_rr_s() ** (1 / 3) if ends else np.nan
 
 
 def test_qt_is_long_short_or_usual_as_drawn():
     slow = [number for number in range(14) if drawn("normal ecg", number).rhythm.mean_rr_s() > 0.75]
     for number in slow:
         assert 350 < qtc_seen_ms(drawn("normal ecg", number)) < 465
-    seen_long = [qtc_seen_ms(drawn("long qt interval+sinus bradycardia", n)) for n in range(3)]
+    seen_long = [qtc_seen_ms(drawn("long qt interval+sinus bradycardia", number)) for number in range(5)]
     seen_short = [qtc_seen_ms(drawn("short qt interval", number)) for number in HEARTS]
     assert all(drawn("long qt interval", number).heart.qtc_ms > 480 for number in HEARTS)
-    assert np.median(seen_long) > 455 or all(np.isnan(seen_long))
+    assert np.isnan(seen_long).sum() < 3, "most have a T wave that can be measured"
+    assert np.nanmedian(seen_long) > 455
     assert np.median(seen_short) < 350
 
 
