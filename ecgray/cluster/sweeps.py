@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from ecgray.cluster.connect import connected
 from ecgray.cluster.preflight import check_room, workers_at_once
-from ecgray.cluster.training import _settle, pretrain
+from ecgray.cluster.training import pretrain, settle
 from ecgray.errors import EcgrayError, TrainingError
 from ecgray.output import output_folder, write_bytes, write_json
 from ecgray.text.encoders import load_text_encoder
@@ -96,7 +96,7 @@ def _absolute(config: TuneDropoutConfig) -> TuneDropoutConfig:
 def _refuse_unlearnable(config: TuneDropoutConfig) -> None:
     """What every run would be refused for is said once, before Ray starts; no check depends on the ratio."""
     settings = config.pretrain().with_preset()
-    _settle(settings, load_text_encoder(settings.text_encoder, pooler=settings.text_pooler))
+    settle(settings, load_text_encoder(settings.text_encoder, pooler=settings.text_pooler))
 
 
 def _trials_at_once(config: TuneDropoutConfig) -> int:

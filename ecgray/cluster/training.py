@@ -59,7 +59,7 @@ def pretrain(config: PretrainConfig, *, callbacks: Sequence[UserCallback] = (), 
                     spare_cpus=config.spare_cpus,
                 )
             encoder = load_text_encoder(config.text_encoder, pooler=config.text_pooler)
-            plan, train, val = _settle(config, encoder)
+            plan, train, val = settle(config, encoder)
             before = newest_checkpoint(plan.out / CHECKPOINTS)
             if before is not None:
                 tqdm.write(f"pretrain: goes on from step {before.step}", file=sys.stderr)
@@ -70,7 +70,7 @@ def pretrain(config: PretrainConfig, *, callbacks: Sequence[UserCallback] = (), 
         return folder.finish(_export(plan, last, encoder, train, val))
 
 
-def _settle(config: PretrainConfig, encoder: TextEncoder) -> tuple[Plan, Selection, Selection]:
+def settle(config: PretrainConfig, encoder: TextEncoder) -> tuple[Plan, Selection, Selection]:
     """The terms, their vectors and the number of steps; refuses tables that nothing can be learnt from."""
     labels = table_folder(config.labels, "labels").absolute()
     _refuse_unknown(config.unseen_terms, labels)

@@ -78,7 +78,7 @@ def test_the_model_folder_says_what_it_was_trained_on(undisturbed: Path) -> None
 def test_the_same_command_twice_computes_nothing_again(
     tables: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ecgray.cluster.training._settle", None)
+    monkeypatch.setattr("ecgray.cluster.training.settle", None)
     figures = pretrain(_config(tables, undisturbed), bar=False)
     assert figures == json.loads((undisturbed / "figures.json").read_text())
 
