@@ -45,6 +45,9 @@ def output_folder(path: Path, settings: Any, *, inputs: Mapping[str, Path]) -> I
     Raises `ConfigError` where the folder holds a run of other settings, `ClusterError` where another job writes it now.
     """
     path = path.absolute()
+    if (path / "figures.json").exists():  # finished: nothing is written, not even a lock
+        yield _open(path, settings, inputs)
+        return
     path.mkdir(parents=True, exist_ok=True)
     with _lock(path):
         folder = _open(path, settings, inputs)
