@@ -22,7 +22,7 @@ $(stamp): pyproject.toml locks/$(variant)-py311-linux-x86_64.txt locks/uv.txt lo
 	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not there; install CPython 3.11, or name it: make env PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@$(PYTHON) locks/install.py --variant $(variant) --torch-index "$(TORCH_INDEX)"
 
-demo: $(stamp)  ## the whole path on drawn patients: three minutes on two idle cores, ends with a report
+demo: $(stamp)  ## the whole path on drawn patients: two to three minutes on two idle cores, ends with a report
 	@$(python) jobs/demo.py debug
 
 test: $(stamp)  ## every test: the fast ones first, then those that start a Ray

@@ -1,6 +1,6 @@
 """Recipes of jobs/demo.py: the whole path on the embedded archive.
 
-debug    what `make demo` runs: three minutes on two idle cores.
+debug    what `make demo` runs: two to three minutes on two idle cores.
 smoke    the same path, too small to learn from: a minute. For tests.
 """
 
