@@ -177,6 +177,8 @@ def _install_lock(text: str, torch_index: str) -> None:
         file.flush()
         _pip(Path(file.name))
     local, common = split_lock(text)
+    # == would take 2.13.0+cpu for CUDA's 2.13.0 where find-links hold it
+    common = re.sub(r"(?m)^torch==", "torch===", common)
     if local:
         _install_local_versions(local, settings, torch_index)
     # Compiled once here: else every process does it where PYTHONDONTWRITEBYTECODE is set, as in many containers.
