@@ -16,9 +16,11 @@ from jaxtyping import Float, Int16
 from ecgray import __version__
 from ecgray.artifact import ModelFolder, load_model, save_model
 from ecgray.errors import ArtifactError, ConfigError
+from ecgray.leads import LEADS
 from ecgray.settings import from_json, to_json
 from ecgray.supreme.config import QuerySelfAttention, SupremeConfig
 from ecgray.supreme.preprocess import PreprocessConfig, preprocess
+from ecgray.tables import SAMPLES
 from ecgray.text.encoders import TextEncoder, load_text_encoder
 
 if TYPE_CHECKING:
@@ -115,9 +117,11 @@ class Classifier:
         """One number in (0, 1) a record and query, uncalibrated: sigmoid of the network's logit (SuPreME Eq. 4).
 
         With `diagonal` an answer does not depend on what else is asked. `counts` as stored: 1/1000 mV at 500 Hz.
+        Raises `ConfigError` where they are not, or a query is empty.
         """
         import torch
 
+        _refuse_odd(counts, queries)
         with torch.inference_mode():
             text = self.embed_queries(queries)
             logits = self.model(self._scaled(counts), text, query_self_attention=query_self_attention)
@@ -147,6 +151,18 @@ class Classifier:
         import torch
 
         return preprocess(torch.tensor(counts).to(self._device), self.preprocess)
+
+
+def _refuse_odd(counts: Any, queries: Any) -> None:
+    """What would be answered wrongly without a word: millivolts as counts, the letters of one text as queries."""
+    kind, shape = getattr(counts, "dtype", type(counts).__name__), getattr(counts, "shape", ())
+    if kind != np.int16 or len(shape) != 3 or tuple(shape[1:]) != (len(LEADS), SAMPLES):
+        raise ConfigError(
+            f"ECGs come as int16 counts of 1/1000 mV in an array (batch, {len(LEADS)}, {SAMPLES}); this is {kind} of "
+            f"shape {tuple(shape)}. For millivolts: (1000 * ecg).round().astype(np.int16)."
+        )
+    if isinstance(queries, str) or not all(isinstance(query, str) and query.strip() for query in queries):
+        raise ConfigError('queries is a list of texts, none of them empty, as ["atrial fibrillation"].')
 
 
 def _settings(stored: ModelFolder) -> tuple[SupremeConfig, PreprocessConfig]:

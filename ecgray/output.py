@@ -48,7 +48,13 @@ def output_folder(path: Path, settings: Any, *, inputs: Mapping[str, Path]) -> I
     if (path / "figures.json").exists():  # finished: nothing is written, not even a lock
         yield _open(path, settings, inputs)
         return
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / ".lock").touch()
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written ({error.strerror}); give an --out that is a folder of yours, or none yet."
+        ) from None
     with _lock(path):
         folder = _open(path, settings, inputs)
         try:
@@ -67,7 +73,9 @@ def _open(path: Path, settings: Any, inputs: Mapping[str, Path]) -> OutputFolder
     mark = fingerprint(compared, hashes)
     config_file = path / "config.json"
     if config_file.exists():
-        before = json.loads(config_file.read_text())
+        before = _read_json(config_file)
+        if "fingerprint" not in before:
+            raise ConfigError(f"{config_file} was written by no job of ecgray, or is damaged; give another --out.")
         if before.get("fingerprint") != mark:
             was = before.get("settings", {})
             changed = sorted(name for name in compared if was.get(name) != compared[name]) or ["the input"]
@@ -81,7 +89,7 @@ def _open(path: Path, settings: Any, inputs: Mapping[str, Path]) -> OutputFolder
             {"settings": plain, "version": __version__, "inputs": hashes, "fingerprint": mark},
         )
     figures = path / "figures.json"
-    return OutputFolder(path, mark, json.loads(figures.read_text()) if figures.exists() else None)
+    return OutputFolder(path, mark, _read_json(figures) or None)
 
 
 def input_hash(source: Path) -> str:
@@ -109,10 +117,16 @@ def input_hash(source: Path) -> str:
 
 def _is_output(folder: Path) -> bool:
     """Whether a job of ours writes or wrote this folder."""
+    return "fingerprint" in _read_json(folder / "config.json")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The object that a file holds; an empty one where there is no such file, or no object in it."""
     try:
-        return "fingerprint" in json.loads((folder / "config.json").read_text())
+        found = json.loads(path.read_text())
     except (OSError, ValueError):
-        return False
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _sorted(folder: Path) -> list[Path]:

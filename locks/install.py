@@ -137,7 +137,9 @@ def main() -> None:
         (VENV / f"{variant}.stamp").unlink(missing_ok=True)
     _install_uv()
     _install_lock(lock.read_text(), options.torch_index)
-    _uv(["--no-build-isolation", "--no-deps", "--editable", str(ROOT)], _configured())
+    # compat: a path, not an import hook, which a folder of the project's name beside a script would hide
+    editable = ["--config-settings", "editable_mode=compat", "--editable", str(ROOT)]
+    _uv(["--no-build-isolation", "--no-deps", *editable], _configured())
     stamp.write_text(mark)
     _say(f".venv is ready ({time.monotonic() - began:.0f} s)")
 

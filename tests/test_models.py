@@ -64,6 +64,22 @@ def test_a_query_asked_twice_is_answered_twice(classifier):
     np.testing.assert_array_equal(twice[:, 0], twice[:, 1])
 
 
+@pytest.mark.parametrize(
+    ("counts", "queries", "says"),
+    [
+        (COUNTS.astype(np.float32) / 1000, QUERIES, "this is float32"),  # millivolts would be taken for counts
+        (COUNTS[0], QUERIES, r"of shape \(12, 5000\)"),
+        (COUNTS[..., :100], QUERIES, r"of shape \(5, 12, 100\)"),
+        (COUNTS, "atrial fibrillation", "queries is a list of texts"),  # one answer a letter
+        (COUNTS, ["sinus rhythm", " "], "none of them empty"),
+    ],
+)
+def test_what_would_be_answered_wrongly_is_refused(classifier, counts, queries, says):
+    unchecked = getattr(Classifier.probabilities, "__wrapped__", Classifier.probabilities)
+    with pytest.raises(ConfigError, match=says):
+        unchecked(classifier, counts, queries)
+
+
 def test_nothing_asked_nothing_answered(classifier):
     assert classifier.probabilities(COUNTS, []).shape == (5, 0)
     assert classifier.probabilities(COUNTS[:0], QUERIES).shape == (0, 4)

@@ -81,6 +81,22 @@ def test_a_command_that_was_refused_leaves_the_folder_free(settings):
     assert run(dataclasses.replace(settings, steps=4)) is None
 
 
+@pytest.mark.parametrize("below", ["", "deeper/still"])
+def test_a_file_in_place_of_the_folder_is_said(settings, tmp_path, below):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ConfigError, match=r"cannot be written \((File exists|Not a directory)\)"):
+        run(dataclasses.replace(settings, out=tmp_path / "file" / below))
+
+
+@pytest.mark.parametrize("text", ["{ not json", "[]", '{"model_type": "bert"}'])
+def test_a_folder_with_a_foreign_config_is_left_alone(settings, text):
+    settings.out.mkdir()
+    (settings.out / "config.json").write_text(text)
+    with pytest.raises(ConfigError, match="written by no job of ecgray"):
+        run(settings)
+    assert (settings.out / "config.json").read_text() == text
+
+
 WRITER = """
 import sys, time
 from pathlib import Path

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 20
 """How long the head of a cluster may take to answer at all."""
+_LONGEST = 28
 START_ATTEMPTS = 3
 """How often Ray may take longer than its own 30 s to start on a busy machine."""
 
@@ -38,22 +39,31 @@ def connected(*, num_cpus: int | None = None, dashboard: bool = False) -> Iterat
         yield
         return
     address = os.environ.get("RAY_ADDRESS") or "local"
-    folder = None if address != "local" else Path(tempfile.mkdtemp(prefix="ecgray-", dir=os.environ.get("RAY_TMPDIR")))
+    folder = _folder() if address == "local" else None
     if folder is None:
         _join(address)
     else:
         _start_own(num_cpus, dashboard, folder)
+        folder.chmod(0o700)  # Ray opens it to everybody
     _quieten()
     try:
         yield
     except BaseException as error:
         ray.shutdown()
-        if folder is not None and not isinstance(error, EcgrayError):
+        if folder is not None and isinstance(error, (EcgrayError, KeyboardInterrupt)):
+            shutil.rmtree(folder, ignore_errors=True)
+        elif folder is not None:
             print(f"ray: what it logged is in {folder}", file=sys.stderr)
         raise
     ray.shutdown()
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder() -> Path:
+    """A folder for one Ray, whose sockets' paths may have 107 letters and are 61 longer than the folder's."""
+    place = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix="ecgray-", dir=place if len(place) <= _LONGEST else "/tmp"))  # noqa: S108
 
 
 def _join(address: str) -> None:

@@ -58,6 +58,8 @@ def zeroshot(config: ZeroshotConfig) -> dict[str, Any]:
     Writes OUT/answers, OUT/random_answers, OUT/results.json and, where the task knows the truth, OUT/picture.svg.
     """
     task = load_task(config.queries)
+    if not config.model.is_dir():
+        raise ConfigError(f"{config.model} is no folder; give a model folder, or OUT of a pretrain job.")
     model = config.model if (config.model / SUMS).is_file() else config.model / "model"
     loaded = Classifier.load(model)  # a folder that no worker could load is refused here
     records = table_folder(config.records, "records").absolute()

@@ -50,6 +50,8 @@ def pretrain(config: PretrainConfig, *, callbacks: Sequence[UserCallback] = (), 
     with output_folder(config.out, config, inputs=inputs) as folder:
         if folder.done is not None:
             return folder.done
+        encoder = load_text_encoder(config.text_encoder, pooler=config.text_pooler)
+        plan, train, val = settle(config, encoder)
         with connected(dashboard=True) if config.workers else contextlib.nullcontext():
             if config.workers:
                 check_room(
@@ -58,8 +60,6 @@ def pretrain(config: PretrainConfig, *, callbacks: Sequence[UserCallback] = (), 
                     gpus=int(config.gpu),
                     spare_cpus=config.spare_cpus,
                 )
-            encoder = load_text_encoder(config.text_encoder, pooler=config.text_pooler)
-            plan, train, val = settle(config, encoder)
             before = newest_checkpoint(plan.out / CHECKPOINTS)
             if before is not None:
                 tqdm.write(f"pretrain: goes on from step {before.step}", file=sys.stderr)
@@ -155,6 +155,8 @@ def _fit(plan: Plan, name: str, callbacks: Sequence[UserCallback]) -> None:
     )
     try:
         outcome = trainer.fit().return_value  # type: ignore[attr-defined]
+    except SystemExit:  # so Ray Train answers Ctrl-C
+        raise KeyboardInterrupt from None
     except TrainingFailedError as error:
         reason = " ".join(str(error).split())[-300:]
         raise TrainingError(

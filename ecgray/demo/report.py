@@ -12,6 +12,8 @@ from html import escape
 from pathlib import Path
 
 CSS = Path(__file__).with_name("report.css")
+FEWEST_POSITIVES = 5
+"""Below so many ECGs with a condition no interval is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +232,8 @@ def _boards(story: Story) -> Iterator[str]:
         "<p>AUROC is the chance that an ECG with the condition gets a higher probability than one without: 1 is "
         f"perfect, 0.5 is guessing. Measured on {story.split_records.get('test', 0):,} ECGs of {story.test_patients:,} "
         "test patients; the whisker is the 95 % interval of a bootstrap over patients, the hollow mark the same "
-        "network with random weights. Where few patients carry a condition the whisker is long: believe it.</p>"
+        "network with random weights. Where few patients carry a condition the whisker is long: believe it. "
+        f"Below {FEWEST_POSITIVES} ECGs with the condition it would say nothing and is left out.</p>"
         "<h3>Conditions whose labels it never saw</h3>"
         "<p>Records that carry one of these were left out of training and of model selection. They were fixed before "
         "any score was seen. The classifier knows them by their words alone.</p>"
@@ -268,9 +271,16 @@ def _score(score: Score, ink: str) -> str:
     support = f"{score.positives}" if score.positives else ""
     return (
         f'<tr><td>{escape(spoken(score.name))}</td><td class="n"><b>{score.auroc:.2f}</b></td>'
-        f'<td class="n">{score.low:.2f} to {score.high:.2f}</td><td>{_whisker(score, ink)}</td>'
+        f'<td class="n">{_interval(score)}</td><td>{_whisker(score, ink)}</td>'
         f'<td class="n away quiet">{random}</td><td class="n">{support}</td></tr>'
     )
+
+
+def _interval(score: Score) -> str:
+    """Resamples of one or two patients say nothing of the others."""
+    if score.positives < FEWEST_POSITIVES:
+        return "too few"
+    return f"{score.low:.2f} to {score.high:.2f}"
 
 
 def _whisker(score: Score, ink: str) -> str:
@@ -282,10 +292,13 @@ def _whisker(score: Score, ink: str) -> str:
     ring = ""
     if score.random_auroc is not None:
         ring = f'<circle cx="{x(score.random_auroc):.1f}" cy="8" r="3" fill="#fff" stroke="#8a8a95"/>'
+    interval = ""
+    if score.positives >= FEWEST_POSITIVES:
+        interval = f'<path d="M{x(score.low):.1f} 8H{x(score.high):.1f}" style="stroke:{ink}" stroke-width="2"/>'
     return (
         '<svg width="320" height="16" viewBox="0 0 320 16" role="img">'
         f'<path d="M{x(0.5):.1f} 0v16" stroke="#c9c9d2" stroke-dasharray="2 2"/>'
-        f'<path d="M{x(score.low):.1f} 8H{x(score.high):.1f}" style="stroke:{ink}" stroke-width="2"/>{ring}'
+        f"{interval}{ring}"
         f'<circle cx="{x(score.auroc):.1f}" cy="8" r="4" style="fill:{ink}"/></svg>'
     )
 

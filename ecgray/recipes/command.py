@@ -37,6 +37,9 @@ def run_job(
     except EcgrayError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         raise SystemExit(error.exit_status) from None
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped.", file=sys.stderr)
+        raise SystemExit(130) from None
     except OSError as error:
         if error.errno not in _DISK:
             raise

@@ -62,11 +62,11 @@ class ZeroshotConfig:
         odd = sorted(set(self.splits) - set(SPLITS))
         if odd:
             raise ConfigError(f"splits={' '.join(self.splits)}; give some of {', '.join(SPLITS)}, or leave it out.")
-        if self.batch_size < 1 or self.workers < 1 or self.cpus_per_worker <= 0:
-            raise ConfigError(
-                f"batch_size={self.batch_size}, workers={self.workers} and cpus_per_worker={self.cpus_per_worker} "
-                "must be counts of something."
-            )
+        for name in ("batch_size", "workers"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1.")
+        if self.cpus_per_worker <= 0:
+            raise ConfigError(f"cpus_per_worker={self.cpus_per_worker} must be above 0.")
         if self.resamples < 20:
             raise ConfigError(f"resamples={self.resamples}; a 95 % interval needs at least 20, better 1,000.")
 

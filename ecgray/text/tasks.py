@@ -122,14 +122,22 @@ def load_task(name_or_file: str) -> Task:
 def _parse(path: Path, text: str) -> dict[str, str]:
     if path.suffix != ".json":
         lines = [line.strip() for line in text.splitlines()]
-        return {line: line for line in lines if line}
+        return _unrepeated(path, [(line, line) for line in lines if line])
     try:
-        queries: Any = json.loads(text)
+        queries: Any = json.loads(text, object_pairs_hook=lambda pairs: _unrepeated(path, pairs))
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path} is not JSON (line {error.lineno}); give {{name: query}}.") from None
     if not isinstance(queries, dict) or not all(isinstance(query, str) for query in queries.values()):
         raise ConfigError(f"{path} holds something else than {{name: query}}; each query is a text.")
     return queries
+
+
+def _unrepeated(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    repeated = [name for number, name in enumerate(names) if name in names[:number]]
+    if repeated:
+        raise ConfigError(f"{path} holds '{repeated[0][:40]}' twice; each query has a name of its own.")
+    return dict(pairs)
 
 
 def task_of_queries(name: str, queries: Mapping[str, str]) -> Task:
@@ -144,7 +152,9 @@ def task_of_queries(name: str, queries: Mapping[str, str]) -> Task:
         raise ConfigError(f"'{name}' holds {len(queries)} queries; 1 to {MAX_QUERIES} are answered in one run.")
     for key, query in queries.items():
         if not query.strip() or len(query) > MAX_QUERY_LETTERS:
-            raise ConfigError(f"Query '{key[:40]}' has {len(query)} letters; 1 to {MAX_QUERY_LETTERS} are read.")
+            raise ConfigError(
+                f"Query '{key[:40]}' has {len(query)} letters; 1 to {MAX_QUERY_LETTERS} are read. Shorten it."
+            )
     return Task(name, tuple(Class(key, " ".join(query.split())) for key, query in queries.items()))
 
 

@@ -98,7 +98,7 @@ def _advance(bar: tqdm, folder: Path, figures: dict[str, str]) -> None:
     row = _last_row(folder / METRICS)
     if row is None or row["step"] == bar.n:
         return
-    if not figures:  # the first step: the time before it was no training
+    if not figures or row["step"] < bar.n:  # the first step, also of a run that goes on: time before was no training
         bar.reset()
         bar.initial = row["step"] - 1
     figures.update({name: f"{row[key]:.4g}" for name, key in _SHOWN.items() if key in row})

@@ -106,6 +106,14 @@ def test_figures_stand_with_interval_support_and_the_random_encoder(story: Story
         assert words in text
 
 
+def test_no_interval_is_shown_of_a_handful(story: Story):
+    one = replace(score("paced rhythm", 1.0), positives=1, low=1.0, high=1.0)
+    row = re.search(r"<tr><td>paced rhythm</td>.*?</tr>", report_html(replace(story, unseen=board(one))))
+    assert row
+    assert ">too few<" in row[0]
+    assert "8H" not in row[0]
+
+
 def test_the_best_class_stands_first(story: Story):
     html = report_html(replace(story, seen=board(score("worse", 0.6), score("better", 0.9))))
     assert html.index(">better<") < html.index(">worse<")

@@ -57,6 +57,16 @@ def test_wrong_usage_is_exit_2(args, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_an_interruption_is_one_sentence_and_exit_130(capsys):
+    def stage(settings):
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        run("debug", "--out", "x", stage=stage)
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "interrupted; the same command goes on where this one stopped.\n"
+
+
 def test_a_full_disk_is_one_sentence_and_exit_1(capsys):
     with pytest.raises(SystemExit) as caught:
         run("debug", "--out", "x", stage=lambda _: Path("/dev/full").write_text("more"))

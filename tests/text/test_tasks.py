@@ -122,6 +122,8 @@ def test_a_file_of_queries(tmp_path: Path):
         ("numbers.json", b'{"AF": 1}', "something else"),
         ("broken.json", b'{"AF": ', "not JSON"),
         ("blank.json", b'{"AF": " "}', "1 letters"),
+        ("twice.json", b'{"AF": "atrial fibrillation", "AF": "normal ecg"}', "holds 'AF' twice"),
+        ("twice.txt", b"flutter\nAF\nflutter\n", "holds 'flutter' twice"),
         ("latin.txt", b"\xe9\xff", "not UTF-8"),
     ],
 )
