@@ -70,10 +70,10 @@ def test_halving_the_step_halves_the_error():
     waves = one_lead(typical())
 
     def error(fs: int) -> float:
-        drawn = simulate(waves, rr, fs=fs, duration_s=1.0)[0, 0]
+        drawn = simulate(waves, rr, fs=fs, duration_s=0.5)[0, 0]
         return float((drawn - truth[:: 64_000 // fs]).abs().max())
 
-    truth = simulate(waves, rr, fs=64_000, duration_s=1.0)[0, 0]
+    truth = simulate(waves, rr, fs=64_000, duration_s=0.5)[0, 0]
     errors = [error(fs) for fs in (500, 1000, 2000)]
     orders = [math.log2(coarse / fine) for coarse, fine in itertools.pairwise(errors)]
     assert all(0.9 < order < 1.1 for order in orders), orders
@@ -202,7 +202,7 @@ def both_ways(fs: float) -> tuple[np.ndarray, np.ndarray]:
     return euler[round(fs) :], strip[round(fs) :]
 
 
-@pytest.mark.parametrize(("fs", "part_of_r"), [(500.0, 0.10), (2000.0, 0.03), (8000.0, 0.01)])
+@pytest.mark.parametrize(("fs", "part_of_r"), [(500.0, 0.10), (2000.0, 0.03), (4000.0, 0.016)])
 def test_the_event_train_draws_what_the_phases_draw(fs: float, part_of_r: float):
     """They differ by Euler's error alone: its circle runs ahead, and a change of rate is seen up to a step late."""
     euler, strip = both_ways(fs)
