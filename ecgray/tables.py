@@ -111,6 +111,42 @@ QUARANTINE = pa.schema(
 )
 """One row a recording that could not be read."""
 
+ENTITIES = pa.schema(
+    [
+        *_WHO,
+        _field("statement", pa.string(), "the statement, cleaned: lower case, single blanks"),
+        _field("entity", pa.string(), "the finding as the model words it, lower case"),
+        _field("certainty", pa.string(), "Normal, Abnormal or Uncertain (hedged)"),
+        _field("cited", pa.string(), "the words of the statement that say so"),
+    ]
+)
+"""One row a record, statement and entity. A statement without findings has none."""
+
+STATEMENTS = pa.schema(
+    [
+        _field("statement", pa.string(), "the statement, cleaned: lower case, single blanks"),
+        _field("records", pa.int64(), "how many records it stands in"),
+        _field("status", pa.string(), "read, nothing (no finding), partly (some of it unknown), unknown, refused"),
+        _field("entities", pa.int32(), "how many entities it gave"),
+        _field("uncited", pa.int32(), "entities dropped because their cited words do not stand in the statement"),
+        _field("code", pa.string(), "why it was refused: a stable word (docs/data.md); null as a rule"),
+    ]
+)
+"""One row a distinct statement, the most frequent first: what became of it."""
+
+CACHE = pa.schema(
+    [
+        _field("text", pa.string(), "what the model was asked: a statement, a report, a list of entities"),
+        _field("prompt_hash", pa.string(), "twelve digits of the prompt, the schema and the sampling"),
+        _field("model_hash", pa.string(), "twelve digits of the model's files"),
+        _field("answer", pa.string(), "the model's answer, JSON; null where it failed"),
+        _field("code", pa.string(), "why it failed: a stable word; null where it answered"),
+        _field("tokens_in", pa.int32(), "prompt tokens"),
+        _field("tokens_out", pa.int32(), "generated tokens"),
+    ]
+)
+"""One row a text that a language model was asked; a row without an answer is asked again by the next run."""
+
 LABELS = pa.schema(
     [
         *_WHO,
