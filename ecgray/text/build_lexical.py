@@ -3,8 +3,8 @@
 $ python -m ecgray.text.build_lexical
 
 A word's row is its fixed random direction times its weight: words of many terms ("wave", "block") count less.
-An abbreviation's row is the sum of its term's words. Words of synonyms only are fitted by ridge regression, so that the
-words of a synonym add up to the words of its term.
+Then all are fitted by ridge regression, so that the words of a synonym add up to the words of its term; a word
+of many names hardly moves. An abbreviation's row is the sum of its term's words.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ NOT_ABBREVIATIONS = {"at", "pace"}
 """Words of plain English; as abbreviations they would mislead."""
 RIDGE = 0.3
 """How strongly a synonym's word keeps a direction of its own."""
+NAME_RIDGE = 0.45
+"""The same for a word of names, times the square of how many hold it: "block" stays, "slow" may lean on "bradycardia".
+Synonyms held out in four parts lie nearest to their own term in 79 % at 0.45, in 64 % where no word of a name moves."""
 _EMPTY = {"and", "of", "or", "the", "to", "with", "within", "present"}
 _EMPTY_WEIGHT = 0.1
 
@@ -32,8 +35,8 @@ def build() -> dict[str, np.ndarray]:
     weights = _weights(list(names.values()))
     stranger = float(np.median(list(weights.values())))
     rows = {word: weight * _own(word) for word, weight in weights.items()}
-    sums = {name: np.sum([rows[word] for word in words], axis=0) for name, words in names.items()}
-    _fit_synonyms(rows, sums, stranger)
+    _fit_synonyms(rows, names, stranger)
+    sums = {name: _total(rows, words) for name, words in names.items()}
     for term in TERMS.values():
         for text in term.abbreviations:
             word = plain_text(text).strip()
@@ -58,21 +61,31 @@ def _weights(texts: list[list[str]]) -> dict[str, float]:
     }
 
 
-def _fit_synonyms(rows: dict[str, np.ndarray], sums: dict[str, np.ndarray], stranger: float) -> None:
-    """Give every word that stands only in synonyms a row, so that synonyms add up to their terms."""
-    pairs = [(plain_text(text).split(), name) for name, term in TERMS.items() for text in term.synonyms]
-    new = sorted({word for words, _ in pairs for word in words if word not in rows})
-    start = np.stack([_own(word) * (_EMPTY_WEIGHT if word in _EMPTY else stranger) for word in new])
-    place = {word: number for number, word in enumerate(new) if word not in _EMPTY}
-    design = np.array([[float(word in words) for word in new if word in place] for words, _ in pairs])
-    fixed = dict(zip(new, start, strict=True)) | rows
-    missing = np.stack(
-        [sums[name] - np.sum([fixed[word] for word in words], axis=0) for words, name in pairs]
-    )  # what the words of the synonym, as they start, still lack of the term's
-    moved = np.linalg.solve(design.T @ design + RIDGE * np.eye(design.shape[1]), design.T @ missing)
-    rows.update(zip(new, start, strict=True))
-    for word, change in zip(place, moved, strict=True):
+def _fit_synonyms(rows: dict[str, np.ndarray], names: dict[str, list[str]], stranger: float) -> None:
+    """Move the words, so that the words of a synonym add up to those of its term.
+
+    Words of names move too, the less the more names hold them: they are what terms have in common.
+    """
+    pairs = [(plain_text(text).split(), names[name]) for name, term in TERMS.items() for text in term.synonyms]
+    moving = sorted({word for pair in pairs for words in pair for word in words} - _EMPTY)
+    place = {word: number for number, word in enumerate(moving)}
+    held = np.array([sum(word in name for name in names.values()) for word in moving])
+    ridge = RIDGE + NAME_RIDGE * held**2
+    for words, _ in pairs:
+        for word in words:
+            rows.setdefault(word, _own(word) * (_EMPTY_WEIGHT if word in _EMPTY else stranger))
+    design = np.zeros((len(pairs), len(moving)))
+    for line, pair in zip(design, pairs, strict=True):
+        for words, sign in zip(pair, (1, -1), strict=True):
+            line[[place[word] for word in set(words) - _EMPTY]] += sign
+    short = [_total(rows, name) - _total(rows, words) for words, name in pairs]  # what each synonym lacks of its term
+    moved = np.linalg.solve(design.T @ design + np.diag(ridge), design.T @ np.stack(short))
+    for word, change in zip(moving, moved, strict=True):
         rows[word] = rows[word] + change
+
+
+def _total(rows: dict[str, np.ndarray], words: list[str]) -> np.ndarray:
+    return np.sum([rows[word] for word in words], axis=0)
 
 
 def _feature(word: str) -> int:

@@ -29,8 +29,10 @@ GROUPS = (
     "technical",
     "clinical",
 )
-"""Each term stands in one. `form` speaks of P waves and QRS complexes; `clinical` terms are diagnoses that some
-archives code beside their ECGs but no ECG shows."""
+"""Each term stands in one. `normal` holds the verdicts on a whole tracing, `abnormal ecg` among them (`Term.normal`
+tells which call it normal); `form` speaks of P waves, QRS complexes and patterns of the whole tracing; `technical`
+terms are remarks on the recording and its reading; `clinical` terms are diagnoses that some archives code beside their
+ECGs but no ECG shows."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Term:
 
     name: str
     group: str
+    normal: bool = False
+    """Whether stating the term says that something is normal: the tracing, its rhythm, its axis, an interval."""
     parents: tuple[str, ...] = ()
     """Names of the terms that hold whenever this one does, one step up."""
     synonyms: tuple[str, ...] = ()
@@ -61,6 +65,7 @@ def _term(row: Mapping[str, str]) -> Term:
     return Term(
         name=row["name"],
         group=row["group"],
+        normal=row["normal"] == "yes",
         parents=listed(row["parents"]),
         synonyms=listed(row["synonyms"]),
         abbreviations=listed(row["abbreviations"]),

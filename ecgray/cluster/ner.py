@@ -1,0 +1,330 @@
+"""Training of a statement reader on Ray Train: a small Llama from nothing, or a larger model's answers into a fast one."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray.train
+import ray.train.torch
+import torch
+from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train.torch import TorchConfig, TorchTrainer
+from torch import distributed
+from tqdm import tqdm
+
+from ecgray.cluster.connect import connected
+from ecgray.cluster.engine import frame, plain_tokens
+from ecgray.cluster.ner_score import score_model
+from ecgray.cluster.preflight import check_room
+from ecgray.errors import ConfigError, TrainingError
+from ecgray.ner.folder import ner_card, save_folder, write_card
+from ecgray.ner.grammar import Statement
+from ecgray.ner.model import build_model
+from ecgray.ner.pairs import TaughtPairs, draw_pairs, read_pairs, rows_of
+from ecgray.ner.step import AnswerLoss, learning_rate, make_ner_optimizer, ner_step
+from ecgray.ner.tokens import ANSWER, AnswerTokens, build_tokenizer
+from ecgray.output import output_folder
+from ecgray.recipes.spell import command
+from ecgray.recipes.train_ner import TRAIN_NER
+from ecgray.text.entities import write_answer
+from ecgray.text.model_folder import model_folder
+from ecgray.text.prompt import load_prompt
+from ecgray.text.terms import TERMS
+from ecgray.training.checkpoints import (
+    Checkpoint,
+    newest_checkpoint,
+    pack_optimizer,
+    read_checkpoint,
+    save_checkpoint,
+    unpack_optimizer,
+)
+from ecgray.training.journal import Journal, live_bar, read_journal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ecgray.ner.step import Row
+    from ecgray.recipes.train_ner import TrainNerConfig
+
+CHECKPOINTS = Path("train") / "checkpoints"
+MAX_FAILURES = 8
+COLLECTIVE_TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class NerPlan:
+    """What the driver settled before the workers start; paths are absolute."""
+
+    config: TrainNerConfig
+    out: Path
+    base: Path | None
+    pairs: Path | None
+    steps: int
+
+    def start(self) -> tuple[Any, Any]:
+        """The model before its first step, and its tokenizer."""
+        if self.base is None:
+            tokenizer = build_tokenizer()
+            torch.manual_seed(self.config.seed)
+            return build_model(self.config.size, tokenizer), tokenizer
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(self.base, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            self.base, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+        )
+        return model, tokenizer
+
+    def taught(self) -> TaughtPairs | None:
+        """The larger model's answers, where there are any."""
+        return read_pairs(self.pairs, model=self.config.pairs_model) if self.pairs else None
+
+
+def train_ner(config: TrainNerConfig) -> dict[str, Any]:
+    """Train, export OUT/model, and score it through the engine; returns the figures.
+
+    The same command goes on from the newest checkpoint of a run that was killed.
+    """
+    inputs = {"pairs": config.pairs} if config.pairs else {}
+    with output_folder(config.out, config, inputs=inputs) as folder:
+        if folder.done is not None:
+            return folder.done
+        plan = settle(config)
+        with connected(dashboard=True):
+            check_room(
+                workers=config.workers, cpus=config.cpus_per_worker, gpus=int(config.gpu), spare_cpus=0, purpose="NER"
+            )
+            before = newest_checkpoint(plan.out / CHECKPOINTS)
+            if before is not None:
+                tqdm.write(f"train_ner: goes on from step {before.step}", file=sys.stderr)
+            with live_bar(plan.out, name="train_ner", total=plan.steps):
+                _fit(plan, folder.fingerprint)
+        return folder.finish(_export(plan))
+
+
+def settle(config: TrainNerConfig) -> NerPlan:
+    """Find the base model and the pairs, and count the steps; refuses what nothing can be learnt from."""
+    pairs = config.pairs.absolute() if config.pairs else None
+    if config.base and pairs is None:
+        raise ConfigError(f"base={config.base} goes on learning from --pairs, and there are none; give them, or no --base.")
+    if config.epochs and pairs is None:
+        raise ConfigError(f"epochs={config.epochs} counts passes over --pairs, and there are none; give both, or --steps.")
+    plan = NerPlan(config, config.out.absolute(), model_folder(config.base) if config.base else None, pairs, config.steps)
+    taught = plan.taught()
+    if taught is not None and config.epochs:
+        plan = dataclasses.replace(plan, steps=math.ceil(config.epochs * len(taught.train) / config.batch_size))
+    return plan
+
+
+def _fit(plan: NerPlan, name: str) -> None:
+    config = plan.config
+    resources = {"CPU": config.cpus_per_worker} | ({"GPU": 1.0} if config.gpu else {})
+    trainer = TorchTrainer(  # mypy sees the classes of Ray Train V1 under these names
+        ner_loop,  # type: ignore[arg-type]
+        train_loop_config={"plan": plan},
+        torch_config=TorchConfig(timeout_s=COLLECTIVE_TIMEOUT_S),
+        scaling_config=ScalingConfig(
+            num_workers=config.workers, use_gpu=config.gpu, resources_per_worker=resources
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=str(plan.out / "train"),
+            failure_config=FailureConfig(max_failures=MAX_FAILURES),
+            logging_config=LoggingConfig(log_level="WARNING"),  # type: ignore[call-arg]
+        ),
+    )
+    try:
+        outcome = trainer.fit().return_value  # type: ignore[attr-defined]
+    except SystemExit:  # so Ray Train answers Ctrl-C
+        raise KeyboardInterrupt from None
+    except TrainingFailedError as error:
+        reason = " ".join(str(error).split())[-300:]
+        raise TrainingError(
+            f"training failed {MAX_FAILURES + 1} times; the last time: {reason}. Put it right and run the same command "
+            "again: it goes on from the newest checkpoint."
+        ) from error
+    if "diverged" in outcome:
+        raise TrainingError(
+            f"training diverged at step {outcome['diverged']}: the loss is no number; lower --optimizer.learning-rate "
+            f"({config.optimizer.learning_rate:g}) and give another --out."
+        )
+
+
+def ner_loop(settings: dict[str, NerPlan]) -> dict[str, Any]:
+    """What every worker runs; what rank 0 returns reaches the driver."""
+    plan = settings["plan"]
+    torch.set_num_threads(max(1, int(plan.config.cpus_per_worker)))
+    return _Run(plan).train()
+
+
+class _Run:
+    """One worker's state between two steps."""
+
+    def __init__(self, plan: NerPlan) -> None:
+        self.plan, self.config = plan, plan.config
+        context = ray.train.get_context()
+        self.rank, self.world = context.get_world_rank(), context.get_world_size()
+        self.device = ray.train.torch.get_device() if self.config.gpu else torch.device("cpu")
+        model, self.tokenizer = plan.start()
+        self.rows = row_maker(self.tokenizer)
+        self.taught = plan.taught()
+        self.loss: torch.nn.Module = AnswerLoss(model.to(self.device))
+        self.optimizer = make_ner_optimizer(self.loss, self.config.optimizer)
+        self.model = model
+        self.step = 0
+        self._restore()
+        if self.world > 1:
+            self.loss = ray.train.torch.prepare_model(self.loss, move_to_device=self.device)
+
+    def train(self) -> dict[str, Any]:
+        """All steps that are left."""
+        journal = Journal(self.plan.out, after=self.step) if self.rank == 0 else None
+        try:
+            while self.step < self.plan.steps:
+                row = self._learn()
+                if not math.isfinite(row["loss"]):  # the same on every rank
+                    return {"diverged": self.step}
+                if journal is not None:
+                    journal.write(row)
+                if self.step == self.plan.steps or self.step % self.config.checkpoint_every == 0:
+                    self._save()
+                    ray.train.report({"step": self.step})
+        finally:
+            if journal is not None:
+                journal.close()
+        return {"steps": self.step}
+
+    def _learn(self) -> dict[str, float]:
+        """One step: this worker's share of the statements, the average of all gradients."""
+        start = time.perf_counter()
+        rows = self.rows(self._pairs())
+        total = self._sum(float(sum(len(answer) for _, answer in rows)))
+        loss = ner_step(
+            self.loss,
+            rows,
+            optimizer=self.optimizer,
+            config=self.config.optimizer,
+            rate=learning_rate(self.config.optimizer, self.step, self.plan.steps),
+            total=total / self.world,
+            pad=self.tokenizer.pad_token_id or 0,
+            chunk=self.config.chunk,
+            bf16=self.config.bf16,
+        )
+        self.step += 1
+        return {
+            "step": self.step,
+            "loss": self._sum(loss) / self.world,
+            "records_per_s": self.config.batch_size / (time.perf_counter() - start),
+        }
+
+    def _pairs(self) -> list[Statement]:
+        share = len(range(self.rank, self.config.batch_size, self.world))
+        seed, step = self.config.seed, self.step
+        if self.taught is not None:
+            return self.taught.of_step(share, seed=seed, step=step, rank=self.rank, world=self.world)
+        return draw_pairs(share, seed=seed, step=step, rank=self.rank, unknown_share=self.config.unknown_share)
+
+    def _sum(self, value: float) -> float:
+        """The sum over all ranks."""
+        if self.world == 1:
+            return value
+        told = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(told)
+        return told.item()
+
+    def _save(self) -> None:
+        if self.rank != 0:
+            return
+        optimizer, groups = pack_optimizer(self.optimizer)
+        tensors = {"model": weights_of(self.model), "optimizer": optimizer}
+        save_checkpoint(self.plan.out / CHECKPOINTS, Checkpoint(self.step, {"optimizer_groups": groups}, tensors))
+
+    def _restore(self) -> None:
+        """Take up the newest whole checkpoint; rank 0 says which, so that all take the same."""
+        folder = self.plan.out / CHECKPOINTS
+        found = newest_checkpoint(folder) if self.rank == 0 else None
+        step = torch.tensor(found.step if found else -1, device=self.device)
+        if self.world > 1:
+            distributed.broadcast(step, src=0)
+        if step.item() < 0:
+            return
+        found = found or read_checkpoint(folder, int(step.item()))
+        self.model.load_state_dict(found.tensors["model"], strict=False)  # tied weights stand once
+        unpack_optimizer(self.optimizer, found.tensors["optimizer"], found.state["optimizer_groups"])
+        self.step = found.step
+
+
+def weights_of(model: Any) -> dict[str, Tensor]:
+    """The model's weights, those that two layers share once: safetensors refuses them twice."""
+    seen: set[int] = set()
+    kept: dict[str, Tensor] = {}
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() not in seen:
+            seen.add(tensor.data_ptr())
+            kept[name] = tensor
+    return kept
+
+
+def row_maker(tokenizer: Any) -> Callable[[list[Statement]], list[Row]]:
+    """Statements as token ids: in the embedded model's short form, or in another model's own chat format."""
+    if ANSWER in tokenizer.get_vocab():
+        tokens = AnswerTokens(tokenizer)
+        return lambda pairs: rows_of(pairs, tokens.prompt, lambda pair: tokens.reading(pair.reading))
+    before, after = frame(tokenizer, load_prompt("extract"))
+
+    def prompt(text: str) -> list[int]:
+        return [*before, *plain_tokens(tokenizer, [text])[0], *after]
+
+    def answer(pair: Statement) -> list[int]:
+        said: list[int] = tokenizer.encode(write_answer(pair.reading), add_special_tokens=False)
+        return [*said, tokenizer.eos_token_id]
+
+    return lambda pairs: rows_of(pairs, prompt, answer)
+
+
+def _export(plan: NerPlan) -> dict[str, Any]:
+    """Make the folder of the last weights and score it; returns the run's figures."""
+    last = newest_checkpoint(plan.out / CHECKPOINTS)
+    assert last is not None
+    model, tokenizer = plan.start()
+    rows = read_journal(plan.out)
+    final = [row["loss"] for row in rows[-20:]]
+    taught = plan.taught()
+    parameters = sum(weight.numel() for weight in model.parameters())
+    training: dict[str, object] = {
+        "steps": last.step,
+        "statements a step": plan.config.batch_size,
+        "seconds": round(sum(plan.config.batch_size / row["records_per_s"] for row in rows)),
+        "final loss a token": round(sum(final) / len(final), 4),
+        "seed": plan.config.seed,
+    }
+
+    def card(figures: dict[str, Any]) -> str:
+        return ner_card(
+            made_by=command("jobs/train_ner.py", "laptop", base=TRAIN_NER["laptop"], settings=plan.config),
+            source=_source(plan, taught),
+            parameters=parameters,
+            terms=len(TERMS),
+            training=training,
+            figures={name: value for name, value in figures.items() if value is not None},
+        )
+
+    folder = plan.out / "model"
+    weights = dict(model.state_dict()) | last.tensors["model"]
+    save_folder(folder, model, weights, tokenizer, card=card({}))
+    scores = score_model(folder, plan.config, taught)
+    write_card(folder, card(scores))
+    return {"steps": last.step, "loss": sum(final) / len(final), "parameters": parameters} | scores | {"model": str(folder)}
+
+
+def _source(plan: NerPlan, taught: TaughtPairs | None) -> str:
+    if taught is None:
+        return "Trained from nothing on statements that ecgray's grammar draws (ecgray/ner), never on a report."
+    return f"Fine-tuned on {len(taught.train):,} answers of a larger model, {len(taught.held_out):,} kept to score by."
