@@ -28,6 +28,7 @@ from real_text_scoring import HERE, RULES, STATES, Answer, Phrase, is_right, rea
 from ecgray.text.encoders import TextEncoder, load_text_encoder
 from ecgray.text.entities import AnswerError, Reading, read_answer
 from ecgray.text.mapping import count_how, map_entities
+from ecgray.text.model_folder import model_folder, model_hash
 from ecgray.text.prompt import load_prompt
 from ecgray.text.statements import split_statements
 from ecgray.text.terms import TERMS
@@ -37,13 +38,13 @@ Readings = Mapping[str, Reading | None]
 PARTS = ("phrases", "ked", "ptbxl", "ludb")
 _LUDB = ("Rhythms", "Electric axis of the heart", "Conduction abnormalities", "Extrasystolies", "Hypertrophies")
 _LUDB_COLUMNS = (*_LUDB, "Cardiac pacing", "Ischemia", "Non-specific repolarization abnormalities", "Other states")
-_GERMAN = re.compile(
-    r"[\u00e4\u00f6\u00fc\u00df]|\b(?:nicht|sonst|oder|und|mit|bei|alter|alt|wahrscheinlich|verdacht|abnorme?[rs]?|"
-    r"frische[rs]?|normales|unspezifisch\w*|moeglich|ves|sves|extrem|lahb|v\.a\.)\b|"
-    r"rhythmus|kardie?\b|kardes\b|typ\b|schenkelblock|vorhof|kammer|hypertrophie|infarkt|ableitung|bericht|ueber|fuer|"
-    r"stoerung|senkung|hebung|verdreht|ischaemie\b|steil|links|rechts"
+_NOT_ENGLISH = re.compile(
+    r"[\u00e4\u00e5\u00f6\u00fc\u00df]|\b(?:nicht|sonst|oder|und|mit|bei|alter|alt|wahrscheinlich|verdacht|"
+    r"abnorme?[rs]?|frische[rs]?|normales|unspezifisch\w*|moeglich|ves|sves|extrem|lahb|v\.a\.)\b|"
+    r"rhythmus|rhythmie|kardie?\b|kardes\b|typ\b|schenkelblock|vorhof|kammer|hypertrophie|infarkt|ableitung|bericht|"
+    r"ueber|fuer|stoerung|senkung|hebung|verdreht|ischaemie\b|steil|links|rechts|pathologisch|ausfall|rytm"
 )
-"""A rule of thumb: letters that English lacks, frequent German words, and German parts of words."""
+"""A rule of thumb for PTB-XL's German and its little Swedish: letters that English lacks, words, parts of words."""
 
 
 def main() -> None:
@@ -78,7 +79,7 @@ def main() -> None:
             _list_readings(texts["ludb"], readings, options.lists / "ludb.csv")
     if "ked" in options.only:
         found["ked"] = {_short(each): _ked(options.data, each, options.lists) for each in encoders}
-    found["model"] = _model_name(options)
+    found |= _model(options)
     options.out.write_text(json.dumps(found, indent=2) + "\n")
     print(json.dumps(found))
 
@@ -97,10 +98,16 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _model_name(options: argparse.Namespace) -> str | None:
-    if options.no_model:
-        return None
-    return f"answers of {options.answers.name}" if options.answers else str(options.model)
+def _model(options: argparse.Namespace) -> dict[str, Any]:
+    """What answered."""
+    if options.no_model or options.answers:
+        return {"model": options.answers and f"answers of {options.answers.name}"}
+    prompt = load_prompt("extract")
+    return {
+        "model": options.model,
+        "model_hash": model_hash(model_folder(options.model)),
+        "prompt_hash": prompt.hash,
+    }
 
 
 # --- what is asked, and what is answered
@@ -115,7 +122,6 @@ def _readings(statements: Sequence[str], options: argparse.Namespace) -> Reading
     # as jobs/extract.py asks, but in this process and without a cache
     from ecgray.cluster.asking import Spent, ask
     from ecgray.cluster.engine import EngineSettings, make_engine
-    from ecgray.text.model_folder import model_folder
 
     engine = make_engine("vllm", EngineSettings(model=model_folder(options.model)))
     rows = ask(statements, engine, load_prompt("extract"), Spent())
@@ -253,19 +259,19 @@ def _ludb(data: Path) -> list[str]:
     return list(dict.fromkeys(text for cell in cells for text in split_statements(cell)))
 
 
-def is_german(statement: str) -> bool:
-    """Whether a cleaned statement looks German.
+def is_english(statement: str) -> bool:
+    """Whether a cleaned statement does not look German or Swedish.
 
-    >>> is_german("sinusrhythmus linkstyp"), is_german("sinus rhythm. left axis deviation")
-    (True, False)
+    >>> is_english("sinusrhythmus linkstyp"), is_english("sinus rhythm. left axis deviation")
+    (False, True)
     """
-    return bool(_GERMAN.search(statement))
+    return not _NOT_ENGLISH.search(statement)
 
 
 def _by_language(statements: Sequence[str], readings: Readings) -> dict[str, Any]:
-    german = [text for text in statements if is_german(text)]
-    others = [text for text in statements if not is_german(text)]
-    return {"german": _count(german, readings), "others": _count(others, readings)}
+    others = [text for text in statements if not is_english(text)]
+    english = [text for text in statements if is_english(text)]
+    return {"german_or_swedish": _count(others, readings), "english": _count(english, readings)}
 
 
 def _count(statements: Sequence[str], readings: Readings) -> dict[str, Any]:

@@ -117,9 +117,36 @@ def draw_finding(rng: random.Random, *, term: str | None = None) -> Finding:
         return Finding(text, (_owner(text, name),), text)
     each = wordings()[name]
     first = rng.random() < 0.35
-    text = reword(each[0] if first else rng.choice(each), rng)
+    text = _varied(reword(each[0] if first else rng.choice(each), rng), name, rng)
     found = Finding(text, (_owner(text, name),), text)
     return _decorated(found, rng)
+
+
+_SPARE = frozenset("wave waves segment interval complex complexes rhythm pattern leads lead qrs type".split())
+
+
+def _varied(text: str, name: str, rng: random.Random) -> str:
+    """Now and then the words in another order, one more between them, or a spare one left out.
+
+    So the model learns to hear the words and not their order. What becomes another term's wording is left as it was.
+    """
+    words, dice = text.split(), rng.random()
+    if len(words) < 2 or dice > 0.16 or not text.replace(" ", "").replace("-", "").isalpha():
+        return text
+    if dice < 0.06:
+        turn = rng.randrange(1, len(words))
+        varied = [*words[turn:], *words[:turn]] if rng.random() < 0.6 else rng.sample(words, len(words))
+    elif dice < 0.10:
+        place = rng.randrange(1, len(words))
+        varied = [*words[:place], rng.choice([*frames()["severity"], "the", "of", "of the", "a", "some"]), *words[place:]]
+    else:
+        spare = [place for place, word in enumerate(words) if word in _SPARE]
+        if not spare or len(words) < 3:
+            return text
+        place = rng.choice(spare)
+        varied = [*words[:place], *words[place + 1 :]]
+    other = " ".join(varied)
+    return other if owners().get(base_form(other), name) == name else text
 
 
 @functools.cache

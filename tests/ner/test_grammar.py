@@ -1,0 +1,97 @@
+"""Laws of the statement grammar: what it draws, what it holds back, what it calls strange."""
+
+import random
+
+import pytest
+
+from ecgray.ner.grammar import certainty_of, draw_statement, is_held_out
+from ecgray.ner.phrases import base_form, holds_wording, owners
+from ecgray.ner.strangers import draw_unknown, known_words, strange_word
+from ecgray.ner.words import frames, wordings
+from ecgray.text.entities import read_answer, write_answer
+from ecgray.text.terms import TERMS
+
+
+def drawn(number: int, draw=draw_statement, **options):
+    rng = random.Random(7)
+    return [draw(rng, **options) for _ in range(number)]
+
+
+def test_the_same_seed_draws_the_same_statements():
+    assert drawn(50) == drawn(50)
+
+
+def test_every_wording_of_the_vocabulary_belongs_to_its_own_term():
+    assert [
+        (name, text) for name, each in wordings().items() for text in each if owners()[base_form(text)] != name
+    ] == []
+
+
+def test_every_term_is_drawn():
+    seen = {entity.name for each in drawn(12_000) for entity in each.reading.entities}
+    assert sorted(set(TERMS) - seen) == []
+
+
+def test_every_drawn_answer_reads_back_as_what_was_drawn():
+    """Each entity cites words of its statement, and the JSON holds all of it."""
+    for each in [*drawn(2000), *drawn(500, draw_unknown)]:
+        assert read_answer(each.text, write_answer(each.reading)) == each.reading, each.text
+
+
+def test_statements_are_clean_text():
+    for each in [*drawn(1000), *drawn(500, draw_unknown)]:
+        assert each.text == " ".join(each.text.split()) == each.text.lower()
+        assert each.text.isascii()
+
+
+def test_a_held_out_pair_of_term_and_hedge_is_never_trained_on():
+    """A single hedged finding of the training part never stands under a hedge that the test part keeps."""
+    hedges = [hedge for hedge in frames()["hedge_before"] if len(hedge) > 3]
+    seen = 0
+    for each in drawn(6000):
+        (*rest,) = each.reading.entities
+        if len(rest) == 1 and rest[0].certainty == "Uncertain":
+            hedge = next((hedge for hedge in hedges if each.text == f"{hedge} {rest[0].cited}"), None)
+            if hedge:
+                seen += 1
+                assert not is_held_out(rest[0].name, hedge), each.text
+    assert seen > 100
+
+
+def test_the_held_out_part_holds_nothing_else():
+    statements = drawn(300, part="held out")
+    assert all(entity.certainty == "Uncertain" for each in statements for entity in each.reading.entities)
+    assert not {each.text for each in statements} & {each.text for each in drawn(6000)}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("1st degree a-v block", "first degree atrioventricular block"),
+        ("inverted t waves", "t-wave inversion"),
+        ("pvcs", "ventricular premature complex(es)"),
+        ("prolonged qtc interval", "qt interval is prolonged"),
+    ],
+)
+def test_phrases_that_say_the_same_have_one_base_form(one, other):
+    assert base_form(one) == base_form(other)
+
+
+def test_normal_terms_are_normal_and_borderline_ones_uncertain():
+    assert certainty_of("sinus rhythm") == "Normal"
+    assert certainty_of("atrial fibrillation") == "Abnormal"
+    assert certainty_of("borderline ecg") == "Uncertain"
+
+
+def test_strange_words_are_strange():
+    rng = random.Random(3)
+    assert not {strange_word(rng) for _ in range(3000)} & known_words()
+
+
+def test_a_statement_called_unknown_without_entities_holds_no_wording_by_itself():
+    """Unless a strange word stands right before it."""
+    for each in drawn(1500, draw_unknown):
+        assert each.reading.unknown
+        words = each.text.split()
+        if not each.reading.entities and holds_wording(words):
+            assert any(word.strip(",") not in known_words() for word in words), each.text
