@@ -30,13 +30,14 @@ from ecgray.ner.model import build_model
 from ecgray.ner.pairs import TaughtPairs, draw_pairs, read_pairs, rows_of
 from ecgray.ner.step import AnswerLoss, learning_rate, make_ner_optimizer, ner_step
 from ecgray.ner.tokens import ANSWER, AnswerTokens, build_tokenizer
+from ecgray.ner.words import LEXICON
 from ecgray.output import output_folder
 from ecgray.recipes.spell import command
 from ecgray.recipes.train_ner import TRAIN_NER
 from ecgray.text.entities import write_answer
 from ecgray.text.model_folder import model_folder
 from ecgray.text.prompt import load_prompt
-from ecgray.text.terms import TERMS
+from ecgray.text.terms import TERMS, TERMS_FILE
 from ecgray.training.checkpoints import (
     Checkpoint,
     newest_checkpoint,
@@ -68,15 +69,19 @@ class NerPlan:
     pairs: Path | None
     steps: int
 
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer of a model that is trained from nothing, as the run began with it."""
+        return self.out / "train" / "tokenizer"
+
     def start(self) -> tuple[Any, Any]:
         """The model before its first step, and its tokenizer."""
-        if self.base is None:
-            tokenizer = build_tokenizer()
-            torch.manual_seed(self.config.seed)
-            return build_model(self.config.size, tokenizer), tokenizer
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(self.base, trust_remote_code=False)
+        tokenizer: Any = AutoTokenizer.from_pretrained(self.base or self.tokenizer, trust_remote_code=False)
+        if self.base is None:
+            torch.manual_seed(self.config.seed)
+            return build_model(self.config.size, tokenizer), tokenizer
         model = AutoModelForCausalLM.from_pretrained(
             self.base, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
         )
@@ -92,11 +97,13 @@ def train_ner(config: TrainNerConfig) -> dict[str, Any]:
 
     The same command goes on from the newest checkpoint of a run that was killed.
     """
-    inputs = {"pairs": config.pairs} if config.pairs else {}
+    inputs = {"pairs": config.pairs} if config.pairs else {"lexicon": LEXICON, "terms": TERMS_FILE}
     with output_folder(config.out, config, inputs=inputs) as folder:
         if folder.done is not None:
             return folder.done
         plan = settle(config)
+        if plan.base is None and not plan.tokenizer.is_dir():
+            build_tokenizer().save_pretrained(plan.tokenizer)
         with connected(dashboard=True):
             check_room(
                 workers=config.workers, cpus=config.cpus_per_worker, gpus=int(config.gpu), spare_cpus=0, purpose="NER"
@@ -113,10 +120,16 @@ def settle(config: TrainNerConfig) -> NerPlan:
     """Find the base model and the pairs, and count the steps; refuses what nothing can be learnt from."""
     pairs = config.pairs.absolute() if config.pairs else None
     if config.base and pairs is None:
-        raise ConfigError(f"base={config.base} goes on learning from --pairs, and there are none; give them, or no --base.")
+        raise ConfigError(
+            f"base={config.base} goes on learning from --pairs, and there are none; give them, or no --base."
+        )
     if config.epochs and pairs is None:
-        raise ConfigError(f"epochs={config.epochs} counts passes over --pairs, and there are none; give both, or --steps.")
-    plan = NerPlan(config, config.out.absolute(), model_folder(config.base) if config.base else None, pairs, config.steps)
+        raise ConfigError(
+            f"epochs={config.epochs} counts passes over --pairs, and there are none; give both, or --steps."
+        )
+    plan = NerPlan(
+        config, config.out.absolute(), model_folder(config.base) if config.base else None, pairs, config.steps
+    )
     taught = plan.taught()
     if taught is not None and config.epochs:
         plan = dataclasses.replace(plan, steps=math.ceil(config.epochs * len(taught.train) / config.batch_size))
@@ -130,9 +143,7 @@ def _fit(plan: NerPlan, name: str) -> None:
         ner_loop,  # type: ignore[arg-type]
         train_loop_config={"plan": plan},
         torch_config=TorchConfig(timeout_s=COLLECTIVE_TIMEOUT_S),
-        scaling_config=ScalingConfig(
-            num_workers=config.workers, use_gpu=config.gpu, resources_per_worker=resources
-        ),
+        scaling_config=ScalingConfig(num_workers=config.workers, use_gpu=config.gpu, resources_per_worker=resources),
         run_config=RunConfig(
             name=name,
             storage_path=str(plan.out / "train"),
@@ -321,7 +332,11 @@ def _export(plan: NerPlan) -> dict[str, Any]:
     save_folder(folder, model, weights, tokenizer, card=card({}))
     scores = score_model(folder, plan.config, taught)
     write_card(folder, card(scores))
-    return {"steps": last.step, "loss": sum(final) / len(final), "parameters": parameters} | scores | {"model": str(folder)}
+    return (
+        {"steps": last.step, "loss": sum(final) / len(final), "parameters": parameters}
+        | scores
+        | {"model": str(folder)}
+    )
 
 
 def _source(plan: NerPlan, taught: TaughtPairs | None) -> str:

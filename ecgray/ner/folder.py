@@ -48,7 +48,13 @@ def write_sums(folder: Path) -> None:
 
 
 def ner_card(
-    *, made_by: str, source: str, parameters: int, terms: int, training: Mapping[str, object], figures: Mapping[str, object]
+    *,
+    made_by: str,
+    source: str,
+    parameters: int,
+    terms: int,
+    training: Mapping[str, object],
+    figures: Mapping[str, object],
 ) -> str:
     """The model card as Markdown."""
     return "\n".join(

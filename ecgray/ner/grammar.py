@@ -37,7 +37,10 @@ _CONDUCTION: Mapping[str, Mapping[str, str]] = {
         "variable": "atrial flutter with variable av conduction",
         "controlled": "atrial flutter",
     },
-    "supraventricular tachycardia": {"fixed": "supraventricular tachycardia", "variable": "supraventricular tachycardia"},
+    "supraventricular tachycardia": {
+        "fixed": "supraventricular tachycardia",
+        "variable": "supraventricular tachycardia",
+    },
     "atrial tachycardia": {"fixed": "atrial tachycardia", "variable": "atrial tachycardia"},
 }
 """How each head is conducted, and the term that head and conduction are together."""
@@ -122,7 +125,7 @@ def draw_finding(rng: random.Random, *, term: str | None = None) -> Finding:
     return _decorated(found, rng)
 
 
-_SPARE = frozenset("wave waves segment interval complex complexes rhythm pattern leads lead qrs type".split())
+_SPARE = frozenset(["wave", "waves", "segment", "interval", "complex", "complexes", "rhythm", "pattern", "leads", "lead", "qrs", "type"])
 
 
 def _varied(text: str, name: str, rng: random.Random) -> str:
@@ -138,7 +141,11 @@ def _varied(text: str, name: str, rng: random.Random) -> str:
         varied = [*words[turn:], *words[:turn]] if rng.random() < 0.6 else rng.sample(words, len(words))
     elif dice < 0.10:
         place = rng.randrange(1, len(words))
-        varied = [*words[:place], rng.choice([*frames()["severity"], "the", "of", "of the", "a", "some"]), *words[place:]]
+        varied = [
+            *words[:place],
+            rng.choice([*frames()["severity"], "the", "of", "of the", "a", "some"]),
+            *words[place:],
+        ]
     else:
         spare = [place for place, word in enumerate(words) if word in _SPARE]
         if not spare or len(words) < 3:
@@ -301,7 +308,8 @@ def _plain(rng: random.Random) -> Statement:
 def _joined(rng: random.Random) -> Statement:
     """Two to four findings; a hedge before the first is carried on by "and"."""
     number = rng.choice([2, 2, 2, 2, 3, 3, 4])
-    text, said, carried = "", [], False
+    said: list[tuple[Finding, Certainty | None]] = []
+    text, carried = "", False
     for place in range(number):
         found = draw_finding(rng)
         join = rng.choice(frames()["join"]) if place else ""
@@ -328,7 +336,9 @@ def _considered(rng: random.Random) -> Statement:
     """A finding and what it may be: "st elevation, consider pericarditis, injury, or early repolarization"."""
     first, others = draw_finding(rng), [draw_finding(rng) for _ in range(rng.choice([2, 2, 3]))]
     listed = ", ".join(each.text for each in others[:-1]) + rng.choice([", or ", " or ", ", ", "/"]) + others[-1].text
-    link = rng.choice([", consider", "- consider", ", may be", ", suggests", ", possible", ", probable", "suggest", ", rule out"])
+    link = rng.choice(
+        [", consider", "- consider", ", may be", ", suggests", ", possible", ", probable", "suggest", ", rule out"]
+    )
     return say(f"{glue(first.text, link)} {listed}", (first, None), *((each, "Uncertain") for each in others))
 
 
@@ -384,7 +394,9 @@ def _with_remark(rng: random.Random) -> Statement:
 
 def _report(rng: random.Random) -> Statement:
     """A few statements as one text, for who asks whole reports."""
-    parts = [rng.choice([_plain, _plain, _joined, _hedged_alone, _negated, _remark])(rng) for _ in range(rng.randint(2, 4))]
+    parts = [
+        rng.choice([_plain, _plain, _joined, _hedged_alone, _negated, _remark])(rng) for _ in range(rng.randint(2, 4))
+    ]
     said: dict[tuple[str, Certainty], Entity] = {}
     for each in parts:
         for entity in each.reading.entities:

@@ -76,10 +76,14 @@ def read_pairs(folder: Path, *, model: str | None) -> TaughtPairs:
         except AnswerError:
             passed_over += 1
     if len(pairs) < HELD_OUT_PAIRS:
-        raise ConfigError(f"{folder} holds {len(pairs)} answers that can be read; at least {HELD_OUT_PAIRS} are needed.")
+        raise ConfigError(
+            f"{folder} holds {len(pairs)} answers that can be read; at least {HELD_OUT_PAIRS} are needed."
+        )
     ordered = [pairs[text] for text in sorted(pairs)]
     random.Random(0).shuffle(ordered)
-    return TaughtPairs(tuple(ordered[len(ordered) // HELD_OUT_PAIRS :]), tuple(ordered[: len(ordered) // HELD_OUT_PAIRS]), passed_over)
+    return TaughtPairs(
+        tuple(ordered[len(ordered) // HELD_OUT_PAIRS :]), tuple(ordered[: len(ordered) // HELD_OUT_PAIRS]), passed_over
+    )
 
 
 def _of_one_model(table: pa.Table, folder: Path, model: str | None) -> pa.Table:

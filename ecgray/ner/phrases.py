@@ -63,9 +63,7 @@ def owners() -> Mapping[str, str]:
 
 def reword(text: str, rng: random.Random, *, chance: float = 0.55) -> str:
     """The text with some of its phrases said in another way."""
-    return " ".join(
-        rng.choice(same) if same and rng.random() < chance else part for part, same in _parts(text)
-    )
+    return " ".join(rng.choice(same) if same and rng.random() < chance else part for part, same in _parts(text))
 
 
 _BARE = frozenset({"normal", "abnormal"})
@@ -75,7 +73,8 @@ _BARE = frozenset({"normal", "abnormal"})
 def holds_wording(words: Sequence[str]) -> bool:
     """Whether any run of these words is a wording of a term."""
     known = owners()
-    runs = (" ".join(words[start:end])
+    runs = (
+        " ".join(words[start:end])
         for start in range(len(words))
         for end in range(start + 1, min(len(words), start + _LONGEST + 2) + 1)
     )

@@ -29,9 +29,7 @@ class AnswerLoss(torch.nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(
-        self, tokens: Int[Tensor, "batch token"], targets: Int[Tensor, "batch token"]
-    ) -> Float[Tensor, ""]:
+    def forward(self, tokens: Int[Tensor, "batch token"], targets: Int[Tensor, "batch token"]) -> Float[Tensor, ""]:
         """The cross entropy of the answers' tokens, summed.
 
         Rows are padded on the right, so no mask is needed: nothing before the padding sees it. Logits are computed only
@@ -110,7 +108,7 @@ def ner_step(
         last = start == starts[-1]
         alone = contextlib.nullcontext() if last or not hasattr(loss, "no_sync") else loss.no_sync()
         with alone, torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-            part = loss(tokens, targets) / total
+            part: Tensor = loss(tokens, targets) / total
             part.backward()
         summed += part.item()
     torch.nn.utils.clip_grad_norm_(loss.parameters(), config.clip_norm)

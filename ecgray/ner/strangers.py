@@ -19,13 +19,35 @@ from ecgray.ner.words import frames, rewrites, subjects, wordings
 from ecgray.text.entities import Reading
 
 _EMPTY = frozenset(
-    "a an and are as at be by for from has in is it its no not of on or than that the there this to was were with wall "
-    "lead leads".split()
+    ["a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "in", "is", "it", "its", "no", "not", "of", "on", "or", "than", "that", "the", "there", "this", "to", "was", "were", "with", "wall", "lead", "leads"]
 )
-_GLUE = "the of in is with and no left right acute normal mild for on at by new old possible small large high low".split()
-_ONSETS = "b br c ch cl cr d dr f fl fr g gl gr h j k kl l m n p ph pl pr qu r s sc sh sk sl sm sp st str t th tr v w z".split()
-_CORES = "a e i o u ai ea ee ie oa oo ou y io ae".split()
-_ENDS = ["", "", "n", "r", "s", "t", "l", "m", "nd", "st", "rt", "x", "ck", "sis", "tic", "oma", "itis", "al", "ung", "tion"]
+_GLUE = (
+    ["the", "of", "in", "is", "with", "and", "no", "left", "right", "acute", "normal", "mild", "for", "on", "at", "by", "new", "old", "possible", "small", "large", "high", "low"]
+)
+_ONSETS = ["b", "br", "c", "ch", "cl", "cr", "d", "dr", "f", "fl", "fr", "g", "gl", "gr", "h", "j", "k", "kl", "l", "m", "n", "p", "ph", "pl", "pr", "qu", "r", "s", "sc", "sh", "sk", "sl", "sm", "sp", "st", "str", "t", "th", "tr", "v", "w", "z"]
+_CORES = ["a", "e", "i", "o", "u", "ai", "ea", "ee", "ie", "oa", "oo", "ou", "y", "io", "ae"]
+_ENDS = [
+    "",
+    "",
+    "n",
+    "r",
+    "s",
+    "t",
+    "l",
+    "m",
+    "nd",
+    "st",
+    "rt",
+    "x",
+    "ck",
+    "sis",
+    "tic",
+    "oma",
+    "itis",
+    "al",
+    "ung",
+    "tion",
+]
 
 
 def draw_unknown(rng: random.Random) -> Statement:
@@ -60,7 +82,9 @@ def known_words() -> frozenset[str]:
     """Every word that a wording, a rewrite or a frame holds."""
     texts = [text for each in wordings().values() for text in each]
     texts += [text for each in rewrites() for text in each] + [text for each in frames().values() for text in each]
-    return frozenset(word for text in texts for word in text.replace(",", " ").replace("-", " ").replace("/", " ").split())
+    return frozenset(
+        word for text in texts for word in text.replace(",", " ").replace("-", " ").replace("/", " ").split()
+    )
 
 
 @functools.cache
@@ -163,4 +187,3 @@ def _partial(text: str, found: Sequence[Finding]) -> Statement:
 
 _KINDS = (_other_subject, _nonsense, _replaced, _before, _salad, _partly)
 _WEIGHTS = (24, 12, 18, 6, 20, 20)
-

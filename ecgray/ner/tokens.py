@@ -98,7 +98,12 @@ class AnswerTokens:
         ids = [self._one(_OPEN[reading.unknown, bool(entities)])]
         for place, each in enumerate(entities):
             ids += [self._one(_NEXT)] if place else []
-            ids += [*self._encode(each.cited), self._one(_NAME), *self._name(each.name), self._one(_CERTAIN[each.certainty])]
+            ids += [
+                *self._encode(each.cited),
+                self._one(_NAME),
+                *self._name(each.name),
+                self._one(_CERTAIN[each.certainty]),
+            ]
         return [*ids, *([self._one(_CLOSE)] if entities else []), self.end]
 
     def _name(self, name: str) -> Sequence[int]:

@@ -7,13 +7,16 @@ import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 
 from ecgray.text.terms import TERMS, Term
 
+LEXICON = Path(__file__).parent / "lexicon"
+"""Where the grammar's files lie."""
+
 
 def _file(name: str) -> str:
-    return resources.files("ecgray.ner").joinpath("lexicon", name).read_text("ascii")
+    return (LEXICON / name).read_text("ascii")
 
 
 def _lines(name: str) -> list[str]:

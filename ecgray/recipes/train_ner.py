@@ -70,7 +70,9 @@ class TrainNerConfig:
         if not 0 <= self.unknown_share < 1:
             raise ConfigError(f"unknown_share={self.unknown_share} is a part of the statements, 0 to below 1.")
         if self.batch_size < self.workers:
-            raise ConfigError(f"batch_size={self.batch_size} leaves some of {self.workers} workers without a statement.")
+            raise ConfigError(
+                f"batch_size={self.batch_size} leaves some of {self.workers} workers without a statement."
+            )
 
 
 TRAIN_NER = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import functools
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,10 +73,14 @@ def _term(row: Mapping[str, str]) -> Term:
     )
 
 
+VOCABULARY = Path(__file__).parent / "vocabulary"
+TERMS_FILE = VOCABULARY / "terms.csv"
+"""Where the terms are written down."""
+
+
 def vocabulary(name: str) -> list[dict[str, str]]:
     """The lines of a vocabulary file."""
-    text = resources.files("ecgray.text").joinpath("vocabulary", name).read_text("ascii")
-    return list(csv.DictReader(text.splitlines()))
+    return list(csv.DictReader((VOCABULARY / name).read_text("ascii").splitlines()))
 
 
 def listed(cell: str) -> tuple[str, ...]:
