@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ecgray.cluster.connect import connected
+from ecgray.cluster.extract import extract
 from ecgray.cluster.ingest import ingest
 from ecgray.cluster.labels import label
 from ecgray.cluster.scoring import zeroshot
@@ -25,6 +26,7 @@ from ecgray.demo.story import Run, draw_example, read_story
 from ecgray.errors import ConfigError
 from ecgray.output import output_folder, write_bytes, write_json
 from ecgray.recipes.demo import BASE, DEMO, DemoConfig
+from ecgray.recipes.extract import EXTRACT
 from ecgray.recipes.ingest import INGEST
 from ecgray.recipes.label import LABEL
 from ecgray.recipes.pretrain import PRETRAIN
@@ -97,8 +99,17 @@ def _stages(config: DemoConfig) -> list[Stage]:
             expected_s=4 + 1.2 * thousand,
         ),
         Stage(
+            name="entities",
+            meaning="Have a language model read what the reports state",
+            work=lambda: extract(config.extract()),
+            outcome="{statements:,} statements, {distinct:,} of them distinct, {asked:,} calls; {entities:,} entities, "
+            "{unknown} statements called unknown",
+            spelled=command("jobs/extract.py", BASE, base=EXTRACT[BASE], settings=config.extract()),
+            expected_s=20,
+        ),
+        Stage(
             name="labels",
-            meaning="Say which standard terms hold for each record",
+            meaning="Map the entities to standard terms",
             work=lambda: label(config.label()),
             outcome="{labelled:,} records labelled with {terms} terms, wider ones included",
             spelled=command("jobs/label.py", BASE, base=LABEL[BASE], settings=config.label()),

@@ -1,4 +1,4 @@
-"""Training of a statement reader on Ray Train: a small Llama from nothing, or a larger model's answers into a fast one."""
+"""Training of a statement reader on Ray Train: a small Llama from nothing, or from what a larger model answered."""
 
 from __future__ import annotations
 

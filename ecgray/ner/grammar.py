@@ -125,7 +125,7 @@ def draw_finding(rng: random.Random, *, term: str | None = None) -> Finding:
     return _decorated(found, rng)
 
 
-_SPARE = frozenset(["wave", "waves", "segment", "interval", "complex", "complexes", "rhythm", "pattern", "leads", "lead", "qrs", "type"])
+_SPARE = re.compile(r"waves?|segment|interval|complex(es)?|rhythm|pattern|leads?|qrs|type")
 
 
 def _varied(text: str, name: str, rng: random.Random) -> str:
@@ -147,7 +147,7 @@ def _varied(text: str, name: str, rng: random.Random) -> str:
             *words[place:],
         ]
     else:
-        spare = [place for place, word in enumerate(words) if word in _SPARE]
+        spare = [place for place, word in enumerate(words) if _SPARE.fullmatch(word)]
         if not spare or len(words) < 3:
             return text
         place = rng.choice(spare)
@@ -167,7 +167,7 @@ def _owner(text: str, name: str) -> str:
 
 
 def _age_placed(rest: str, rng: random.Random) -> str:
-    """ "acute myocardial infarction", or the age after it."""
+    """The age before its finding, as "acute myocardial infarction", or after it."""
     found = re.match(r"(acute|recent|old) (.+)", rest)
     if not found or rng.random() < 0.5:
         return rest

@@ -79,6 +79,11 @@ def pad_rows(rows: Sequence[Row], pad: int) -> tuple[Int[Tensor, "batch token"],
     return tokens, targets
 
 
+def _no_sync(loss: Any) -> Any:
+    """DDP adds gradients up over the workers once a step, with the last rows."""
+    return loss.no_sync() if hasattr(loss, "no_sync") else contextlib.nullcontext()
+
+
 def ner_step(
     loss: torch.nn.Module,
     rows: Sequence[Row],
@@ -106,7 +111,7 @@ def ner_step(
     for start in starts:
         tokens, targets = (each.to(device) for each in pad_rows(ordered[start : start + chunk], pad))
         last = start == starts[-1]
-        alone = contextlib.nullcontext() if last or not hasattr(loss, "no_sync") else loss.no_sync()
+        alone = contextlib.nullcontext() if last else _no_sync(loss)
         with alone, torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
             part: Tensor = loss(tokens, targets) / total
             part.backward()

@@ -18,36 +18,25 @@ from ecgray.ner.phrases import holds_wording
 from ecgray.ner.words import frames, rewrites, subjects, wordings
 from ecgray.text.entities import Reading
 
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 _EMPTY = frozenset(
-    ["a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "in", "is", "it", "its", "no", "not", "of", "on", "or", "than", "that", "the", "there", "this", "to", "was", "were", "with", "wall", "lead", "leads"]
+    _words(
+        "a an and are as at be by for from has in is it its no not of on or than that the there this to was were with "
+        "wall lead leads"
+    )
 )
-_GLUE = (
-    ["the", "of", "in", "is", "with", "and", "no", "left", "right", "acute", "normal", "mild", "for", "on", "at", "by", "new", "old", "possible", "small", "large", "high", "low"]
+_GLUE = _words(
+    "the of in is with and no left right acute normal mild for on at by new old possible small large high low"
 )
-_ONSETS = ["b", "br", "c", "ch", "cl", "cr", "d", "dr", "f", "fl", "fr", "g", "gl", "gr", "h", "j", "k", "kl", "l", "m", "n", "p", "ph", "pl", "pr", "qu", "r", "s", "sc", "sh", "sk", "sl", "sm", "sp", "st", "str", "t", "th", "tr", "v", "w", "z"]
-_CORES = ["a", "e", "i", "o", "u", "ai", "ea", "ee", "ie", "oa", "oo", "ou", "y", "io", "ae"]
-_ENDS = [
-    "",
-    "",
-    "n",
-    "r",
-    "s",
-    "t",
-    "l",
-    "m",
-    "nd",
-    "st",
-    "rt",
-    "x",
-    "ck",
-    "sis",
-    "tic",
-    "oma",
-    "itis",
-    "al",
-    "ung",
-    "tion",
-]
+_ONSETS = _words(
+    "b br c ch cl cr d dr f fl fr g gl gr h j k kl l m n p ph pl pr qu r s sc sh sk sl sm sp st str t th tr v w z"
+)
+_CORES = _words("a e i o u ai ea ee ie oa oo ou y io ae")
+_ENDS = ["", "", *_words("n r s t l m nd st rt x ck sis tic oma itis al ung tion")]
 
 
 def draw_unknown(rng: random.Random) -> Statement:

@@ -1,7 +1,7 @@
 """The embedded model's tokenizer: a known word is one token, any other word is spelled.
 
-So a word that the grammar never wrote looks like nothing that it did, and the model can say so. The JSON of an answer is
-a few tokens, and each standard term's name is one, so that an answer is short and never names a term that is none. A
+So a word that the grammar never wrote looks like nothing that it did, and the model can say so. The JSON of an answer
+is a few tokens, and each standard term's name is one, so that an answer is short and never names a term that is none. A
 statement cannot hold these tokens: the tokenizer parts text at words and signs, and they are neither.
 """
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecgray.errors import ConfigError
+from ecgray.recipes.extract import EXTRACT, ExtractConfig
 from ecgray.recipes.ingest import INGEST, IngestConfig
 from ecgray.recipes.label import LABEL, LabelConfig
 from ecgray.recipes.pretrain import PRETRAIN, PretrainConfig
@@ -89,9 +90,19 @@ class DemoConfig:
         """The settings of the stage that reads the archive."""
         return dataclasses.replace(INGEST[BASE], archive=self.archive, out=self.out / "ingest")
 
+    def extract(self) -> ExtractConfig:
+        """The settings of the stage that reads its reports."""
+        return dataclasses.replace(EXTRACT[BASE], records=self.out / "ingest", out=self.out / "entities")
+
     def label(self) -> LabelConfig:
-        """The settings of the stage that labels its records."""
-        return dataclasses.replace(LABEL[BASE], records=self.out / "ingest", out=self.out / "labels")
+        """The settings of the stage that labels its records, by what was read in their reports."""
+        return dataclasses.replace(
+            LABEL[BASE],
+            records=self.out / "ingest",
+            source="entities",
+            entities=self.out / "entities",
+            out=self.out / "labels",
+        )
 
     def pretrain(self) -> PretrainConfig:
         """The settings of the stage that learns from them."""

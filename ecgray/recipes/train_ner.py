@@ -19,7 +19,7 @@ from ecgray.ner.config import NerModelConfig, NerOptimizerConfig
 
 @dataclass(frozen=True, kw_only=True)
 class TrainNerConfig:
-    """Train a model that reads ECG statements: from nothing on the statement grammar, or on a larger model's answers."""
+    """Train a model that reads ECG statements: from nothing on a grammar, or on a larger model's answers."""
 
     PLACEMENT: ClassVar[tuple[str, ...]] = ("workers", "cpus_per_worker", "gpu", "checkpoint_every", "chunk")
 

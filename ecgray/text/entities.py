@@ -70,7 +70,7 @@ class Reading:
 
 
 class AnswerError(Exception):
-    """An answer that is no answer. `code` is a stable word; the message holds nothing of the statement or the answer."""
+    """An answer that is none. `code` is a stable word; the message holds nothing of statement or answer."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -11,6 +11,7 @@ import pytest
 from ecgray.errors import ConfigError
 from ecgray.recipes.command import choose
 from ecgray.recipes.demo import BASE, DEMO, SHOWN, UNSEEN, DemoConfig
+from ecgray.recipes.extract import EXTRACT
 from ecgray.recipes.ingest import INGEST
 from ecgray.recipes.label import LABEL
 from ecgray.recipes.pretrain import PRETRAIN
@@ -48,6 +49,7 @@ def test_the_commands_of_the_report_give_the_settings_of_the_run(recipe: str):
     demo = dataclasses.replace(DEMO[recipe], out=Path("runs/my demo"))
     stages = [
         (INGEST, demo.ingest()),
+        (EXTRACT, demo.extract()),
         (LABEL, demo.label()),
         (PRETRAIN, demo.pretrain()),
         (ZEROSHOT, demo.zeroshot("demo-seen")),

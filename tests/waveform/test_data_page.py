@@ -29,7 +29,9 @@ def rows_of(title: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[0].splitlines()[2:]]
 
 
-@pytest.mark.parametrize("name", ["records", "manifest", "quarantine", "labels", "answers", "entities", "statements", "cache"])
+@pytest.mark.parametrize(
+    "name", ["records", "manifest", "quarantine", "labels", "answers", "entities", "statements", "cache"]
+)
 def test_every_column_is_described_as_in_its_schema(name: str):
     schema: pa.Schema = getattr(tables, name.upper())
     described = {row[0]: row[2:] for row in rows_of(name)}
