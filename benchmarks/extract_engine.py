@@ -125,7 +125,8 @@ def ray_data_llm(model: Path, texts: list[str]) -> dict[str, float]:
         postprocess=lambda row: {"answer": row["generated_text"]},
     )
     with connected():
-        data = process(ray.data.from_items(rows, override_num_blocks=-(-len(rows) // 1024)))
+        # small blocks, because one comes back when all of it is answered
+        data = process(ray.data.from_items(rows, override_num_blocks=-(-len(rows) // BATCH)))
         done = iter(data.iter_batches(batch_size=BATCH))
         next(done)
         up = time.time()

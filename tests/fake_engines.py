@@ -36,9 +36,9 @@ class Echo:
             return Said(json.dumps({"groups": [{"entity": names[-1], "members": names}]}), None, 5, 5)
         if "boom" in text:
             raise RuntimeError(f"raised on {text}")
-        if "hang" in text:
+        if "hang here" in text:
             time.sleep(1000)
-        if "die" in text:
+        if "die here" in text:
             self.die()
         if "garbage" in text or ("flaky" in text and not attempt):
             return Said("{nonsense", None, 5, 5)

@@ -99,7 +99,7 @@ def test_a_chance_death_condemns_nothing(asking: Asking, model: Path) -> None:
 
 
 def test_an_engine_that_always_dies_ends_the_job(asking: Asking, model: Path) -> None:
-    texts = [f"die {n}" for n in range(100)]
+    texts = [f"die here {n}" for n in range(100)]
     engine = Mortal(EngineSettings(model=model))
     for _ in range(MOST_DEATHS + 1):
         with pytest.raises(Died):
