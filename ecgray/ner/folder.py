@@ -27,6 +27,8 @@ def save_folder(folder: Path, model: Any, weights: Mapping[str, Tensor], tokeniz
         model.save_pretrained(part, safe_serialization=True)
         tokenizer.save_pretrained(part)
         (part / "README.md").write_text(card)
+        for path in part.iterdir():
+            path.chmod(0o644)
         write_sums(part)
         shutil.rmtree(folder, ignore_errors=True)
         part.replace(folder)

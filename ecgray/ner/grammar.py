@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ecgray.ner.phrases import base_form, owners, reword
-from ecgray.ner.words import Site, frames, sites, wordings
+from ecgray.ner.words import Site, frames, paraphrases, sites, wordings
 from ecgray.text.entities import Certainty, Entity, Reading
 from ecgray.text.terms import TERMS
 
@@ -118,9 +118,10 @@ def draw_finding(rng: random.Random, *, term: str | None = None) -> Finding:
     if cut and cut[1] in _families() and rng.random() < 0.65:
         text = _at_sites(reword(_age_placed(cut[1], rng), rng), (cut[0],), rng)
         return Finding(text, (_owner(text, name),), text)
-    each = wordings()[name]
-    first = rng.random() < 0.35
-    text = _varied(reword(each[0] if first else rng.choice(each), rng), name, rng)
+    dice = rng.random()
+    each = paraphrases().get(name, ()) if dice > 0.6 else ()
+    each = each or wordings()[name][: 1 if dice < 0.25 else None]
+    text = _varied(reword(rng.choice(each), rng), name, rng)
     found = Finding(text, (_owner(text, name),), text)
     return _decorated(found, rng)
 

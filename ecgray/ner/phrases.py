@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 
-from ecgray.ner.words import rewrites, wordings
+from ecgray.ner.words import paraphrases, rewrites, wordings
 
 _LONGEST = 6
 
@@ -51,13 +51,16 @@ def base_form(text: str) -> str:
 
 @functools.cache
 def owners() -> Mapping[str, str]:
-    """Whose wording a base form is: the standard term. A name wins over a synonym, a synonym over an abbreviation."""
+    """Whose wording a base form is: the standard term. A name wins over a synonym, and so on."""
     found: dict[str, str] = {}
     depth = max(len(each) for each in wordings().values())
     for place in range(depth):
         for name, each in wordings().items():
             if place < len(each):
                 found.setdefault(base_form(each[place]), name)
+    for name, each in paraphrases().items():
+        for text in each:
+            found.setdefault(base_form(text), name)
     return found
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 IGNORED = -100
 """Target of a token that the model need not say."""
 
+_LENGTH_STEP, _ANSWER_STEP = 8, 256
+"""Rows and answers are filled up to multiples of these: the CPU's kernels keep memory for every shape they ever saw."""
+
 Row = tuple[list[int], list[int]]
 """Token ids of a prompt and of its answer."""
 
@@ -37,8 +40,10 @@ class AnswerLoss(torch.nn.Module):
         """
         states = self.model.base_model(input_ids=tokens).last_hidden_state  # (batch, token, width)
         wanted = targets[:, 1:] != IGNORED
-        logits = self.model.get_output_embeddings()(states[:, :-1][wanted])  # (answer token, vocabulary)
-        return torch.nn.functional.cross_entropy(logits.float(), targets[:, 1:][wanted], reduction="sum")
+        said = torch.nn.functional.pad(states[:, :-1][wanted], (0, 0, 0, -int(wanted.sum()) % _ANSWER_STEP))
+        right = torch.nn.functional.pad(targets[:, 1:][wanted], (0, len(said) - int(wanted.sum())), value=IGNORED)
+        logits = self.model.get_output_embeddings()(said)  # (answer token, vocabulary)
+        return torch.nn.functional.cross_entropy(logits.float(), right, reduction="sum", ignore_index=IGNORED)
 
 
 def make_ner_optimizer(model: torch.nn.Module, config: NerOptimizerConfig) -> torch.optim.Optimizer:
@@ -62,14 +67,17 @@ def learning_rate(config: NerOptimizerConfig, step: int, steps: int) -> float:
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def pad_rows(rows: Sequence[Row], pad: int) -> tuple[Int[Tensor, "batch token"], Int[Tensor, "batch token"]]:
-    """Tokens and targets of rows, padded on the right; the prompt is no target.
+def pad_rows(
+    rows: Sequence[Row], pad: int, *, multiple: int = 1
+) -> tuple[Int[Tensor, "batch token"], Int[Tensor, "batch token"]]:
+    """Tokens and targets of rows, padded on the right to a length that `multiple` divides; the prompt is no target.
 
     >>> tokens, targets = pad_rows([([5, 6], [7]), ([5], [8])], pad=0)
     >>> tokens.tolist(), targets.tolist()
     ([[5, 6, 7], [5, 8, 0]], [[-100, -100, 7], [-100, 8, -100]])
     """
     longest = max(len(prompt) + len(answer) for prompt, answer in rows)
+    longest += -longest % multiple
     tokens = torch.full((len(rows), longest), pad)
     targets = torch.full((len(rows), longest), IGNORED)
     for place, (prompt, answer) in enumerate(rows):
@@ -109,7 +117,9 @@ def ner_step(
     optimizer.zero_grad(set_to_none=True)
     summed = 0.0
     for start in starts:
-        tokens, targets = (each.to(device) for each in pad_rows(ordered[start : start + chunk], pad))
+        tokens, targets = (
+            each.to(device) for each in pad_rows(ordered[start : start + chunk], pad, multiple=_LENGTH_STEP)
+        )
         last = start == starts[-1]
         alone = contextlib.nullcontext() if last else _no_sync(loss)
         with alone, torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):

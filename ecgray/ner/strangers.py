@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from ecgray.ner.grammar import Finding, Statement, draw_finding, glue, say
 from ecgray.ner.phrases import holds_wording
-from ecgray.ner.words import frames, rewrites, subjects, wordings
+from ecgray.ner.words import frames, paraphrases, rewrites, subjects, wordings
 from ecgray.text.entities import Reading
 
 
@@ -69,7 +69,7 @@ def _inflected(word: str, rng: random.Random) -> str:
 @functools.cache
 def known_words() -> frozenset[str]:
     """Every word that a wording, a rewrite or a frame holds."""
-    texts = [text for each in wordings().values() for text in each]
+    texts = [text for each in (*wordings().values(), *paraphrases().values()) for text in each]
     texts += [text for each in rewrites() for text in each] + [text for each in frames().values() for text in each]
     return frozenset(
         word for text in texts for word in text.replace(",", " ").replace("-", " ").replace("/", " ").split()

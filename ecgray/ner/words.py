@@ -62,6 +62,13 @@ def subjects() -> tuple[tuple[str, ...], ...]:
 
 
 @functools.cache
+def paraphrases() -> Mapping[str, tuple[str, ...]]:
+    """Further wordings of terms, as reports put it."""
+    rows = [line.split(" | ") for line in _lines("paraphrases.txt")]
+    return {name: tuple(each) for name, *each in rows}
+
+
+@functools.cache
 def wordings() -> Mapping[str, tuple[str, ...]]:
     """Every wording of each term that the vocabulary lists: name, synonyms, abbreviations, all in lower case."""
     return {name: tuple(dict.fromkeys([name, *term.synonyms, *_abbreviations(term)])) for name, term in TERMS.items()}
