@@ -1,8 +1,8 @@
 """The embedded text encoder: words and character n-grams, hashed and projected. No download, no language model.
 
 Texts that share words lie near each other; the vector of a phrase is about the sum of its words'. Of meaning it knows
-what `vocabulary/terms.csv` says: an abbreviation lies where its term lies, and words that stand only in synonyms are
-fitted so that the synonym lies near its term. Any other word has a fixed direction of its own, near orthogonal to all.
+what `vocabulary/terms.csv` says: an abbreviation lies where its term lies, and the words of names and synonyms are
+fitted so that a synonym lies near its term. Any other word has a fixed direction of its own, near orthogonal to all.
 
 Two blocks, each of length 1 before weighing: whole words (512 numbers), and n-grams of 3 to 5 characters within words
 (256), which bring inflections and spellings together. `lexical.safetensors` holds the rows of the known words; it is
