@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ecgray.ner.phrases import base_form, owners, reword
-from ecgray.ner.words import Site, frames, paraphrases, sites, wordings
+from ecgray.ner.words import Site, common_terms, frames, paraphrases, sites, wordings
 from ecgray.text.entities import Certainty, Entity, Reading
 from ecgray.text.terms import TERMS
 
@@ -44,6 +44,8 @@ _CONDUCTION: Mapping[str, Mapping[str, str]] = {
     "atrial tachycardia": {"fixed": "atrial tachycardia", "variable": "atrial tachycardia"},
 }
 """How each head is conducted, and the term that head and conduction are together."""
+_COMMON = 0.4
+"""Part of the findings that is drawn from the terms that most reports speak of."""
 _HELD_OUT = 10
 """One in so many pairs of term and hedge is never trained on."""
 
@@ -113,7 +115,7 @@ def draw_finding(rng: random.Random, *, term: str | None = None) -> Finding:
     """A finding in one of its wordings."""
     if term is None and rng.random() < 0.10:
         return _several_sites(rng)
-    name = term or rng.choice(_names())
+    name = term or rng.choice(common_terms() if rng.random() < _COMMON else _names())
     cut = cut_site(name)
     if cut and cut[1] in _families() and rng.random() < 0.65:
         text = _at_sites(reword(_age_placed(cut[1], rng), rng), (cut[0],), rng)
@@ -325,6 +327,13 @@ def _joined(rng: random.Random) -> Statement:
     return say(text, *said)
 
 
+def _listed(rng: random.Random) -> Statement:
+    """A whole reading in one line: "nsr, 1st degree avb, lafb"."""
+    found = [draw_finding(rng) for _ in range(rng.randint(3, 5))]
+    joint = rng.choice([", ", ", ", "; ", " / ", " + "])
+    return say(joint.join(each.text for each in found), *((each, None) for each in found))
+
+
 def _caused(rng: random.Random) -> Statement:
     sure = rng.random() < 0.4
     first, second = draw_finding(rng), draw_finding(rng)
@@ -409,12 +418,13 @@ _KINDS = {
     _plain: 34,
     _hedged_alone: 18,
     _joined: 18,
+    _listed: 4,
     _caused: 7,
     _either: 3,
     _considered: 3,
-    _negated: 7,
-    _without: 3,
-    _remark: 3,
-    _with_remark: 4,
+    _negated: 9,
+    _without: 5,
+    _remark: 4,
+    _with_remark: 5,
     _report: 3,
 }

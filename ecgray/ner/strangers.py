@@ -175,4 +175,4 @@ def _partial(text: str, found: Sequence[Finding]) -> Statement:
 
 
 _KINDS = (_other_subject, _nonsense, _replaced, _before, _salad, _partly)
-_WEIGHTS = (24, 12, 18, 6, 20, 20)
+_WEIGHTS = (22, 12, 16, 6, 26, 18)

@@ -62,6 +62,12 @@ def subjects() -> tuple[tuple[str, ...], ...]:
 
 
 @functools.cache
+def common_terms() -> tuple[str, ...]:
+    """Terms that most reports speak of."""
+    return tuple(_lines("common.txt"))
+
+
+@functools.cache
 def paraphrases() -> Mapping[str, tuple[str, ...]]:
     """Further wordings of terms, as reports put it."""
     rows = [line.split(" | ") for line in _lines("paraphrases.txt")]
