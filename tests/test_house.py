@@ -212,6 +212,15 @@ def test_no_file_is_large():
 # --- the jobs
 
 
+def test_every_file_of_the_package_is_shipped():
+    """What an installed copy lacks, as a chat template, is missed only where it is used."""
+    shipped = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["ecgray"]
+    ends = (".py", *(pattern.removeprefix("**/").removeprefix("*") for pattern in shipped))
+    package = [path for path in tracked() if path.is_relative_to(ROOT / "ecgray")]
+    assert package
+    assert [path.name for path in package if not path.name.endswith(ends)] == []
+
+
 def test_there_are_jobs():
     assert JOBS
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ecgray.cluster.cache import Row, remember
 from ecgray.cluster.engine import Engine, Said
-from ecgray.errors import ClusterError
+from ecgray.errors import ClusterError, EcgrayError
 from ecgray.text.entities import AnswerError
 from ecgray.text.prompt import Prompt
 
@@ -59,7 +59,8 @@ class Spent:
 def answer_part(name: str, texts: Sequence[str], engine: Engine, asking: Asking) -> Spent:
     """Have the texts answered and committed as CACHE/NAME.parquet.
 
-    Raises `ClusterError` where the engine keeps dying. What an engine raises ends in a code for the text it fails on.
+    Raises `ClusterError` where the engine keeps dying, `ConfigError` where its model is unfit. Whatever else an engine
+    raises ends in a code for the text it fails on.
     """
     spent = Spent(texts=len(texts))
     if (asking.cache / f"{name}.parquet").exists():  # the process died between the commit and its reply
@@ -115,6 +116,8 @@ def _ask_some(texts: Sequence[str], engine: Engine, prompt: Prompt, attempt: int
         said = engine.ask(texts, prompt, attempt)
         if len(said) != len(texts):
             raise ValueError(f"{len(said)} answers to {len(texts)} texts")
+    except EcgrayError:  # the model is unfit, as without a chat template: no text is to blame
+        raise
     except Exception as error:
         if type(error).__name__ == "EngineDeadError":  # vLLM's engine is a process of its own, and cannot come back
             os._exit(1)

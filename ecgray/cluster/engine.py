@@ -73,10 +73,10 @@ def make_engine(name: str, settings: EngineSettings) -> Engine:
         module, _, attribute = name.rpartition(":")
         try:
             kind = getattr(_module(module), attribute)
-        except (ImportError, AttributeError, ValueError, OSError):
+        except Exception as error:  # its module runs as it is imported, and may raise anything
             raise ConfigError(
-                f"engine {name!r} cannot be imported; it is vllm, or module:Class or FILE.py:Class of a class like "
-                "ecgray's Engine."
+                f"engine {name!r} cannot be imported ({type(error).__name__}); it is vllm, or module:Class or "
+                "FILE.py:Class of a class like ecgray's Engine."
             ) from None
     try:
         engine: Engine = kind(settings)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from ecgray.cluster.cache import look_up
-from ecgray.errors import ConfigError
+from ecgray.errors import ConfigError, EcgrayError
 from ecgray.output import OutputFolder, output_folder
 from ecgray.tables import ENTITIES, STATEMENTS, parquet_files, table_folder, write_table, write_tables
 from ecgray.text.entities import Entity, Reading, read_answer
@@ -51,11 +51,16 @@ def extract(config: ExtractConfig) -> dict[str, Any]:
     with output_folder(config.out, config, inputs=inputs) as folder:
         if folder.done is not None and set(folder.done["refused_by_code"]) <= FINAL:
             return folder.done
-        finished = folder.done is not None
-    if finished:
+        earlier = folder.done
+    if earlier is not None:
         (folder.path / "figures.json").unlink(missing_ok=True)
     with output_folder(config.out, config, inputs=inputs) as folder:
-        return folder.finish(_Run(config, folder, model).go())
+        try:
+            return folder.finish(_Run(config, folder, model).go())
+        except EcgrayError:
+            if earlier is not None:  # no engine to ask again: what was finished is as good as before
+                folder.finish(earlier)
+            raise
 
 
 @dataclass

@@ -317,9 +317,11 @@ def _export(plan: NerPlan) -> dict[str, Any]:
         "seed": plan.config.seed,
     }
 
+    placeless = dataclasses.replace(plan.config, out=Path("OUT"))
+
     def card(figures: dict[str, Any]) -> str:
         return ner_card(
-            made_by=command("jobs/train_ner.py", "laptop", base=TRAIN_NER["laptop"], settings=plan.config),
+            made_by=command("jobs/train_ner.py", "laptop", base=TRAIN_NER["laptop"], settings=placeless),
             source=_source(plan, taught),
             parameters=parameters,
             terms=len(TERMS),

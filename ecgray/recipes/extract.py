@@ -83,6 +83,10 @@ class ExtractConfig:
                 f"timeout_s={self.timeout_s}, cpus_per_replica={self.cpus_per_replica} and gpu_memory_share="
                 f"{self.gpu_memory_share}; the first two are above 0, the last lies between 0 and 1."
             )
+        if self.merge == "llm" and self.model == "embedded":
+            raise ConfigError(
+                "merge=llm needs a model that follows a prompt; the embedded one only reads, give another."
+            )
         if self.tensor_parallel > 1 and not self.gpu:
             raise ConfigError(f"tensor_parallel={self.tensor_parallel} spreads over GPUs; add --gpu True.")
 

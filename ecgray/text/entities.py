@@ -89,10 +89,7 @@ def read_answer(statement: str, answer: str) -> Reading:
     >>> read_answer("sinus rhythm", said).uncited
     1
     """
-    try:
-        found: Any = json.loads(answer)
-    except ValueError:
-        raise AnswerError("answer_not_json", "The answer is no JSON; it may have been cut short.") from None
+    found = load_answer(answer)
     if not _fits(found):
         raise AnswerError("answer_off_schema", "The answer is JSON of another shape than the schema asks for.")
     words = _words(statement)
@@ -107,6 +104,14 @@ def read_answer(statement: str, answer: str) -> Reading:
     return Reading(tuple(kept.values()), found["unknown"], uncited)
 
 
+def load_answer(answer: str) -> Any:
+    """The JSON of an answer. Raises `AnswerError` where it is none, or deeper than any answer is."""
+    try:
+        return json.loads(answer)
+    except (ValueError, RecursionError):
+        raise AnswerError("answer_not_json", "The answer is no JSON; it may have been cut short.") from None
+
+
 def _fits(found: Any) -> bool:
     if not isinstance(found, dict) or set(found) != {"unknown", "entities"} or not isinstance(found["unknown"], bool):
         return False
@@ -118,9 +123,14 @@ def _is_entity(each: Any) -> bool:
     return (
         isinstance(each, dict)
         and set(each) == {"cited", "entity", "certainty"}
-        and all(isinstance(value, str) for value in each.values())
+        and all(isinstance(value, str) and _is_text(value) for value in each.values())
         and each["certainty"] in CERTAINTIES
     )
+
+
+def _is_text(value: str) -> bool:
+    r"""Whether UTF-8 can say it: JSON may spell half a character, as "\ud800", and no table takes that."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _words(text: str) -> list[str]:

@@ -88,7 +88,13 @@ FAMILIES = (
     ),
     Family("polarity", {"inverted": "inversion negative", "upright": "upright positive"}, kept=frozenset({"upright"})),
     Family(
-        "age", {"acute": "acute evolving new active", "recent": "recent subacute", "old": "old chronic healed remote"}
+        "age",
+        {
+            "acute": "acute evolving new active",
+            "recent": "recent subacute",
+            "old": "old healed remote",
+            "chronic": "chronic",  # it is still there: a previous atrial fibrillation is no chronic one
+        },
     ),
     Family(
         "course",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ecgray.settings import fingerprint
-from ecgray.text.entities import ANSWER_SCHEMA, MAX_ENTITIES, AnswerError, read_answer
+from ecgray.text.entities import ANSWER_SCHEMA, MAX_ENTITIES, AnswerError, load_answer, read_answer
 
 Purpose = Literal["extract", "merge"]
 
@@ -119,10 +119,7 @@ def read_groups(names: Sequence[str], answer: str) -> dict[str, str]:
     >>> read_groups(["af", "atrial fibrillation"], '{"groups": [{"entity": "atrial fibrillation", "members": ["af"]}]}')
     {'af': 'atrial fibrillation', 'atrial fibrillation': 'atrial fibrillation'}
     """
-    try:
-        found: Any = json.loads(answer)
-    except ValueError:
-        raise AnswerError("answer_not_json", "The answer is no JSON; it may have been cut short.") from None
+    found = load_answer(answer)
     if not _fits(found):
         raise AnswerError("answer_off_schema", "The answer is JSON of another shape than the schema asks for.")
     goes_by = {name: name for name in names}

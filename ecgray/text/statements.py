@@ -16,10 +16,10 @@ _ORNAMENT = re.compile(r"\*\*\*|=-|=")
 _LINE_END = re.compile(r"[\n\r\v\f\x85\u2028\u2029]+")
 _MARK = re.compile(r"[();]|\.(?=\s|$)")
 _SHORTENED = re.compile(
-    r"\b(?:dr|prof|vs|approx|ca|incl|excl|resp|bzw|evtl|poss|prob|susp|[^\W\d_]\.[^\W\d_])\.\s|"
-    r"\bno\.\s+\d|\b[1-4]\.\s+(?:grad|deg)"
+    r"\b(?:dr|prof|vs|approx|ca|incl|excl|resp|bzw|evtl|poss|prob|susp|vent|[^\W\d_]\.[^\W\d_])\.\s|"
+    r"\b(?:v\. a|z\. n|z\. b|st\.p)\.\s|\bno\.\s+\d|\b(?:[1-4]|i{1,3})\.\s+(?:grad|deg)|\ba\.\s+(?:fib|flut)"
 )
-"""What a full stop may follow without ending a statement: "vs.", "z.b.", "no. 3", the German "1. grades"."""
+"""What a full stop may follow without ending a statement: "vs.", "no. 3", "a. fib", German "v. a." and "1. grades"."""
 _GOES_ON = re.compile(
     r"(?:with|without|and|or|but|due to|because of|secondary to|consistent with|compatible with|suggestive of|"
     r"suggesting|associated with|as well as|age undetermined|age indeterminate|probably|mit|ohne|und|oder)\b"

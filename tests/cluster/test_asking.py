@@ -172,3 +172,22 @@ def test_an_answer_counts_its_tokens(asking: Asking, model: Path) -> None:
     engine.say = lambda *_: Said(json.dumps({"unknown": False, "entities": []}), None, 7, 3)  # type: ignore[method-assign, assignment]
     spent = answer_part("part", ["a", "b"], engine, asking)
     assert (spent.tokens_in, spent.tokens_out) == (14, 6)
+
+
+def test_a_model_that_is_unfit_ends_the_job_and_blames_no_text(asking: Asking, model: Path) -> None:
+    def unfit(*_: object) -> list[Said]:
+        raise ConfigError("the model's tokenizer has no chat template")
+
+    engine = Echo(EngineSettings(model=model))
+    engine.ask = unfit  # type: ignore[method-assign]
+    with pytest.raises(ConfigError, match="no chat template"):
+        answer_part("part", ["a b", "c d"], engine, asking)
+    assert known(asking, ["a b", "c d"]) == Known()
+
+
+def test_an_engine_whose_file_raises_is_said(tmp_path: Path, model: Path) -> None:
+    for number, code in enumerate(("nonsense = missing", "class Engine(", "raise RuntimeError")):
+        file = tmp_path / f"engine_{number}.py"
+        file.write_text(code)
+        with pytest.raises(ConfigError, match="cannot be imported"):
+            make_engine(f"{file}:Engine", EngineSettings(model=model))

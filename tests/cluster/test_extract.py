@@ -148,6 +148,19 @@ def test_statements_that_failed_are_asked_by_the_same_command(config: ExtractCon
     assert of_record(config, 1) == [("sinus rhythm", "Abnormal"), ("lvh", "Abnormal")]
 
 
+def test_a_folder_stays_finished_where_its_failures_cannot_be_asked_again(config: ExtractConfig, monkeypatch) -> None:
+    monkeypatch.setattr(Echo, "say", _failing(Echo.say, "lvh"))
+    first = extract(config)
+
+    def no_engine(*_: object) -> Asked:
+        raise ClusterError("the engine does not start")
+
+    monkeypatch.setattr(llm, "ask_all", no_engine)
+    with pytest.raises(ClusterError):
+        extract(config)
+    assert json.loads((config.out / "figures.json").read_text()) == json.loads(json.dumps(first))
+
+
 def _failing(say, word):
     def failing(self, text, prompt, attempt):
         if word in text:
@@ -210,7 +223,14 @@ def test_recipes_ask_the_same_question() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"replicas": 0}, {"min_words": -1}, {"timeout_s": 0}, {"tensor_parallel": 2}, {"gpu_memory_share": 1.0}],
+    [
+        {"replicas": 0},
+        {"min_words": -1},
+        {"timeout_s": 0},
+        {"tensor_parallel": 2},
+        {"gpu_memory_share": 1.0},
+        {"merge": "llm"},
+    ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):

@@ -44,6 +44,7 @@ OPPOSITE = [
     ("upright t wave", "inverted t wave"),
     ("acute myocardial infarction", "old myocardial infarction"),
     ("recent infarction", "old infarction"),
+    ("previous atrial fibrillation", "chronic atrial fibrillation"),
     ("anterior infarction", "inferior infarction"),
     ("anteroseptal infarction", "inferolateral infarction"),
     ("lateral st depression", "septal st depression"),

@@ -82,6 +82,7 @@ def test_a_name_that_was_left_out_goes_by_itself() -> None:
         ('{"groups": [{"entity": "a"}]}', "answer_off_schema"),
         (groups(("a", [])), "answer_off_schema"),
         (groups(("a", ["x"])), "answer_off_schema"),
+        pytest.param("[" * 100_000, "answer_not_json", id="deep"),
         (groups(("x", ["a"])), "answer_off_schema"),
         (groups(("a", ["a", "a"])), "answer_off_schema"),
         (groups(("a", ["a", "b"]), ("b", ["b"])), "answer_off_schema"),
