@@ -41,7 +41,7 @@ _CONDUCTION: Mapping[str, Mapping[str, str]] = {
         "fixed": "supraventricular tachycardia",
         "variable": "supraventricular tachycardia",
     },
-    "atrial tachycardia": {"fixed": "atrial tachycardia", "variable": "atrial tachycardia"},
+    "atrial tachycardia": dict.fromkeys(["fixed", "variable"], "atrial tachycardia with av block"),
 }
 """How each head is conducted, and the term that head and conduction are together."""
 _COMMON = 0.4
@@ -337,24 +337,37 @@ def _listed(rng: random.Random) -> Statement:
 def _caused(rng: random.Random) -> Statement:
     sure = rng.random() < 0.4
     first, second = draw_finding(rng), draw_finding(rng)
-    link = rng.choice(frames()["cause_sure" if sure else "cause_unsure"])
+    link = rng.choice(frames()["cause_sure"]) if sure else _link(frames()["cause_unsure"], [second], rng)
     text = f"{glue(first.text, link)} {second.text}"
     return say(text, (first, None), (second, None if sure else "Uncertain"))
+
+
+def _link(links: Sequence[str], hedged: Sequence[Finding], rng: random.Random) -> str:
+    """A link that hedges what follows; none whose words are a hedge held out for one of the terms."""
+    terms = {term for each in hedged for term in each.terms}
+    hedges = frames()["hedge_before"]
+
+    def is_free(link: str) -> bool:
+        at_its_end = [hedge for hedge in hedges if f" {link.strip(' ,;-')}".endswith(f" {hedge}")]
+        return not any(is_held_out(term, hedge) for term in terms for hedge in at_its_end)
+
+    return rng.choice([link for link in links if is_free(link)] or ["may be due to"])
+
+
+_MAY_BE = (", consider", "- consider", ", may be", ", suggests", ", possible", ", probable", "suggest", ", rule out")
 
 
 def _considered(rng: random.Random) -> Statement:
     """A finding and what it may be: "st elevation, consider pericarditis, injury, or early repolarization"."""
     first, others = draw_finding(rng), [draw_finding(rng) for _ in range(rng.choice([2, 2, 3]))]
     listed = ", ".join(each.text for each in others[:-1]) + rng.choice([", or ", " or ", ", ", "/"]) + others[-1].text
-    link = rng.choice(
-        [", consider", "- consider", ", may be", ", suggests", ", possible", ", probable", "suggest", ", rule out"]
-    )
+    link = _link(_MAY_BE, others, rng)
     return say(f"{glue(first.text, link)} {listed}", (first, None), *((each, "Uncertain") for each in others))
 
 
 def _either(rng: random.Random) -> Statement:
     first, second = draw_finding(rng), draw_finding(rng)
-    text = f"{glue(first.text, rng.choice(frames()['or']))} {second.text}"
+    text = f"{glue(first.text, _link(frames()['or'], [first, second], rng))} {second.text}"
     return say(text, (first, "Uncertain"), (second, "Uncertain"))
 
 
@@ -369,17 +382,23 @@ def _negated(rng: random.Random) -> Statement:
     found = _abnormal_finding(rng)
     if rng.random() < 0.7:
         text = f"{rng.choice(frames()['negation_before'])} {found.text}"
+        if rng.random() < 0.2:
+            text = f"{text} or {_abnormal_finding(rng).text}"
     else:
         text = glue(found.text, rng.choice(frames()["negation_after"]))
-    if rng.random() < 0.2:
-        text = f"{text} or {_abnormal_finding(rng).text}"
-    return Statement(text, Reading((), unknown=False))
+    return _unless_a_wording(text, Statement(text, Reading((), unknown=False)))
+
+
+def _unless_a_wording(text: str, otherwise: Statement) -> Statement:
+    """A wording may begin with a negation: "no p waves" is an absent p wave."""
+    owner = owners().get(base_form(text))
+    return say(text, (Finding(text, (owner,), text), None)) if owner else otherwise
 
 
 def _without(rng: random.Random) -> Statement:
     found = draw_finding(rng)
     text = f"{glue(found.text, rng.choice(frames()['without']))} {_abnormal_finding(rng).text}"
-    return say(text, (found, None))
+    return _unless_a_wording(text, say(text, (found, None)))
 
 
 def draw_remark(rng: random.Random) -> str:

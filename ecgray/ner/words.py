@@ -80,19 +80,10 @@ def wordings() -> Mapping[str, tuple[str, ...]]:
     return {name: tuple(dict.fromkeys([name, *term.synonyms, *_abbreviations(term)])) for name, term in TERMS.items()}
 
 
-ALSO_WORDS = frozenset({"at", "mi", "el", "pace", "dig", "cr", "rad"}) - {"mi"}
+ALSO_WORDS = frozenset({"at", "el", "pace", "dig", "cr", "rad"})
 """Abbreviations that are words, or mean something else in a lower-case statement."""
 
 
 def _abbreviations(term: Term) -> list[str]:
     found = [text.lower() for text in term.abbreviations]
     return [text for text in found if text not in ALSO_WORDS and re.fullmatch(r"[a-z0-9()-]{2,6}", text)]
-
-
-def words_of(text: str) -> list[str]:
-    """Lower-case words, digits and signs, as the tokenizer parts them.
-
-    >>> words_of("1st-degree a-v block")
-    ['1', 'st', '-', 'degree', 'a', '-', 'v', 'block']
-    """
-    return re.findall(r"[^\W\d_]+|\d|[^\w\s]|_", text.lower())

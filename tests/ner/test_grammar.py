@@ -45,17 +45,17 @@ def test_statements_are_clean_text():
 
 
 def test_a_held_out_pair_of_term_and_hedge_is_never_trained_on():
-    """A single hedged finding of the training part never stands under a hedge that the test part keeps."""
-    hedges = [hedge for hedge in frames()["hedge_before"] if len(hedge) > 3]
+    """Wherever a finding of the training part stands right behind a hedge, alone, in a list or as a cause."""
+    hedges = sorted((hedge for hedge in frames()["hedge_before"] if len(hedge) > 3), key=len, reverse=True)
     seen = 0
-    for each in drawn(6000):
-        (*rest,) = each.reading.entities
-        if len(rest) == 1 and rest[0].certainty == "Uncertain":
-            hedge = next((hedge for hedge in hedges if each.text == f"{hedge} {rest[0].cited}"), None)
-            if hedge:
+    for each in drawn(8000):
+        for entity in each.reading.entities:
+            before = f" {each.text}".partition(f" {entity.cited}")[0]
+            hedge = next((hedge for hedge in hedges if before.endswith(f" {hedge}")), None)
+            if hedge and entity.certainty == "Uncertain":
                 seen += 1
-                assert not is_held_out(rest[0].name, hedge), each.text
-    assert seen > 100
+                assert not is_held_out(entity.name, hedge), each.text
+    assert seen > 500
 
 
 def test_the_held_out_part_holds_nothing_else():
