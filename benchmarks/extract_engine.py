@@ -72,7 +72,7 @@ def actor(model: Path, texts: list[str]) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         asking = Asking(load_prompt("extract"), "model", Path(folder) / "cache", Path(folder) / "diaries", 900)
-        pool = Pool(engine="vllm", settings=settings(model), replicas=1, cpus=1, part_rows=1024)
+        pool = Pool(engine="vllm", settings=settings(model), replicas=1, cpus=1, part_rows=1024, start_timeout_s=600)
         began = time.time()
         asked = ask_all(texts, asking, pool)
     up = began + asked.start_s

@@ -84,6 +84,13 @@ class Crash(Echo):
         os._exit(1)
 
 
+class Asleep(Echo):
+    """Never comes to an end of its start."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        time.sleep(1000)
+
+
 def asked(model: Path) -> list[str]:
     """What was asked so far."""
     log = model / LOG

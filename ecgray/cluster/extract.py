@@ -187,6 +187,7 @@ class _Run:
             replicas=config.replicas,
             cpus=config.cpus_per_replica,
             part_rows=config.part_rows,
+            start_timeout_s=config.start_timeout_s,
         )
         return ask_all(texts, Asking(prompt, self.model_hash, self.cache, self.out / DIARIES, config.timeout_s), pool)
 

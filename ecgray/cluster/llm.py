@@ -6,6 +6,7 @@ The actors write the answers into the cache themselves, part by part; what comes
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import shutil
 import time
 from collections import Counter
@@ -37,6 +38,7 @@ class Pool:
     replicas: int
     cpus: float
     part_rows: int
+    start_timeout_s: float
 
 
 @dataclass
@@ -164,8 +166,13 @@ def _start(starts: Path, pool: Pool) -> Iterator[None]:
     if len(tries) > 2 + 2 * pool.replicas:
         raise ClusterError(
             f"the process of the engine {pool.engine} ended {len(tries) - 1} times while it started with "
-            f"{pool.settings.model}; it takes more memory than there is, or its libraries do not fit this machine."
+            f"{pool.settings.model}; it takes more memory than there is or longer than --start-timeout-s "
+            f"({pool.start_timeout_s:g}), or its libraries do not fit this machine."
         )
-    yield
+    faulthandler.dump_traceback_later(pool.start_timeout_s, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     with starts.open("a") as file:
         file.write("=")

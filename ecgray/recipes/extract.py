@@ -26,6 +26,7 @@ class ExtractConfig:
         "kv_cache_mb",
         "gpu_memory_share",
         "timeout_s",
+        "start_timeout_s",
     )
 
     records: Path = tyro.MISSING
@@ -67,6 +68,8 @@ class ExtractConfig:
     """Memory of one engine on the CPU for attention's keys and values."""
     gpu_memory_share: float = 0.92
     """Part of a GPU's memory that an engine takes."""
+    start_timeout_s: float = 1800
+    """How long an engine may take to start."""
     timeout_s: float = 900
     """How long one part may take before its engine is ended and started anew."""
 
@@ -78,6 +81,8 @@ class ExtractConfig:
             raise ConfigError(
                 f"min_words={self.min_words}, max_letters={self.max_letters}; words count from 0, letters from 1."
             )
+        if self.start_timeout_s <= 0:
+            raise ConfigError(f"start_timeout_s={self.start_timeout_s} must be above 0.")
         if not (self.timeout_s > 0 and self.cpus_per_replica > 0 and 0 < self.gpu_memory_share < 1):
             raise ConfigError(
                 f"timeout_s={self.timeout_s}, cpus_per_replica={self.cpus_per_replica} and gpu_memory_share="

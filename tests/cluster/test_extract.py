@@ -323,14 +323,19 @@ def test_engines_that_die_hang_raise_and_babble(tmp_path: Path, ray_session: Non
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize(("engine", "words"), [("Stillborn", "does not start"), ("Crash", "while it started")])
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [("Stillborn", "does not start"), ("Crash", "while it started"), ("Asleep", "longer than --start-timeout-s")],
+)
 def test_an_engine_that_cannot_start_ends_the_job_with_a_sentence(
     tmp_path: Path, ray_session: None, engine: str, words: str
 ) -> None:
     records = write_reports(tmp_path / "records", REPORTS)
     model = stand_in_model(tmp_path / "model")
-    config = ExtractConfig(records=records, out=tmp_path / "out", model=str(model), engine=f"{ENGINES}:{engine}")
+    config = ExtractConfig(
+        records=records, out=tmp_path / "out", model=str(model), engine=f"{ENGINES}:{engine}", start_timeout_s=2
+    )
     with pytest.raises(ClusterError, match=words):
         extract(config)
-    figures = extract(dataclasses.replace(config, engine=f"{ENGINES}:Echo", out=tmp_path / "out2"))
+    figures = extract(dataclasses.replace(config, engine=f"{ENGINES}:Echo", start_timeout_s=60, out=tmp_path / "out2"))
     assert json.dumps(figures)
