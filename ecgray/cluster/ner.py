@@ -98,6 +98,8 @@ def train_ner(config: TrainNerConfig) -> dict[str, Any]:
     The same command goes on from the newest checkpoint of a run that was killed.
     """
     inputs = {"pairs": config.pairs} if config.pairs else {"lexicon": LEXICON, "terms": TERMS_FILE}
+    if config.base:
+        inputs["base"] = model_folder(config.base)
     with output_folder(config.out, config, inputs=inputs) as folder:
         if folder.done is not None:
             return folder.done
@@ -119,21 +121,26 @@ def train_ner(config: TrainNerConfig) -> dict[str, Any]:
 def settle(config: TrainNerConfig) -> NerPlan:
     """Find the base model and the pairs, and count the steps; refuses what nothing can be learnt from."""
     pairs = config.pairs.absolute() if config.pairs else None
-    if config.base and pairs is None:
+    base = model_folder(config.base) if config.base else None
+    if base and pairs is None and not _is_ours(base):
         raise ConfigError(
-            f"base={config.base} goes on learning from --pairs, and there are none; give them, or no --base."
+            f"base={config.base} is no model of the statement grammar, and goes on learning from --pairs; give them."
         )
     if config.epochs and pairs is None:
         raise ConfigError(
             f"epochs={config.epochs} counts passes over --pairs, and there are none; give both, or --steps."
         )
-    plan = NerPlan(
-        config, config.out.absolute(), model_folder(config.base) if config.base else None, pairs, config.steps
-    )
+    plan = NerPlan(config, config.out.absolute(), base, pairs, config.steps)
     taught = plan.taught()
     if taught is not None and config.epochs:
         plan = dataclasses.replace(plan, steps=math.ceil(config.epochs * len(taught.train) / config.batch_size))
     return plan
+
+
+def _is_ours(base: Path) -> bool:
+    """Whether a model answers in the short form of `AnswerTokens`, and so may go on with the grammar."""
+    tokenizer = base / "tokenizer.json"
+    return tokenizer.is_file() and f'"{ANSWER}"' in tokenizer.read_text()
 
 
 def _fit(plan: NerPlan, name: str) -> None:
@@ -342,6 +349,8 @@ def _export(plan: NerPlan) -> dict[str, Any]:
 
 
 def _source(plan: NerPlan, taught: TaughtPairs | None) -> str:
+    if taught is None and plan.base is not None:
+        return "Gone on with the statements that ecgray's grammar draws (ecgray/ner), from the model that --base names."
     if taught is None:
         return "Trained from nothing on statements that ecgray's grammar draws (ecgray/ner), never on a report."
     return f"Fine-tuned on {len(taught.train):,} answers of a larger model, {len(taught.held_out):,} kept to score by."

@@ -327,6 +327,24 @@ def _joined(rng: random.Random) -> Statement:
     return say(text, *said)
 
 
+_RHYTHMS = (
+    *("sinus rhythm", "sinus bradycardia", "sinus tachycardia") * 4,
+    *("sinus arrhythmia", "atrial fibrillation", "rapid atrial fibrillation", "atrial flutter", "paced rhythm") * 2,
+    *("junctional rhythm", "ventricular paced rhythm", "atrial paced rhythm", "ectopic rhythm", "atrial tachycardia"),
+)
+
+
+def _rhythm_with(rng: random.Random) -> Statement:
+    """A rhythm and what disturbs it, as carts begin: "sinus rhythm with 1st degree a-v block and pvc(s)"."""
+    name = rng.choice(_RHYTHMS)
+    spelled = reword(rng.choice(wordings()[name][:2]), rng)
+    head = Finding(spelled, (_owner(spelled, name),), spelled)
+    found = [draw_finding(rng) for _ in range(rng.choice([1, 1, 1, 2, 2, 3]))]
+    text = glue(head.text, rng.choice(["with", "with", "with", "with", ", with", "w/", "with occasional", "and"]))
+    text = f"{text} {rng.choice([' and ', ' and ', ', ']).join(each.text for each in found)}"
+    return _unless_a_wording(text, say(text, (head, None), *((each, None) for each in found)))
+
+
 def _listed(rng: random.Random) -> Statement:
     """A whole reading in one line: "nsr, 1st degree avb, lafb"."""
     found = [draw_finding(rng) for _ in range(rng.randint(3, 5))]
@@ -438,6 +456,7 @@ _KINDS = {
     _hedged_alone: 18,
     _joined: 18,
     _listed: 4,
+    _rhythm_with: 14,
     _caused: 7,
     _either: 3,
     _considered: 3,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from ecgray.artifact import SUMS
 from ecgray.errors import ConfigError
 
 EMBEDDED = "embedded"
@@ -41,11 +42,16 @@ def _downloaded(name: str) -> Path | None:
 
 
 def model_hash(folder: Path) -> str:
-    """Twelve digits of the model's files, by name and content; its card and hidden files do not count."""
+    """Twelve digits of the model's files, by name and content; its card, the sums and hidden files do not count."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if path.is_file() and path.suffix != ".md" and not any(each.startswith(".") for each in name.parts):
+        if (
+            path.is_file()
+            and path.suffix != ".md"
+            and path.name != SUMS
+            and not any(each.startswith(".") for each in name.parts)
+        ):
             digest.update(f"{name.as_posix()}\0{path.stat().st_size}\0".encode())
             digest.update(_content(path))
     return digest.hexdigest()[:12]

@@ -79,7 +79,7 @@ def test_it_learns_from_what_a_larger_model_answered(tmp_path: Path):
     ("options", "said"),
     [
         (["--epochs", "2", "--steps", "0"], "passes over --pairs"),
-        (["--base", "embedded"], "there are none"),
+        (["--base", "BASE"], "no model of the statement grammar"),
         (["--unknown-share", "1.5"], "unknown_share=1.5"),
         (["--size.heads", "3"], "heads=3"),
         (["--batch-size", "0"], "batch_size=0"),
@@ -89,5 +89,9 @@ def test_what_trains_nothing_is_refused(options: list[str], said: str, tmp_path:
     from ecgray.cluster.ner import settle
     from ecgray.errors import ConfigError
 
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text("{}")
+    options = [str(other) if option == "BASE" else option for option in options]
     with pytest.raises(ConfigError, match=said):
-        settle(choose("x", TRAIN_NER, ["debug", "--out", str(tmp_path), *options]))
+        settle(choose("x", TRAIN_NER, ["debug", "--out", str(tmp_path / "out"), *options]))
