@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -53,24 +54,33 @@ def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.ray
 def test_our_own_ray_runs_no_job_of_a_stranger(ray_session: None):
-    """Ray's agent takes jobs on every interface; without the token it must not."""
-    ours = psutil.Process()
-    agents = [one for one in ours.children(recursive=True) if any("DashboardAgent" in word for word in one.cmdline())]
-    ports = {each.laddr.port for one in agents for each in one.net_connections("tcp") if each.status == "LISTEN"}
-    refused = 0
-    for port in ports:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/api/job_agent/jobs/",
-            b'{"entrypoint": "true"}',
-            {"Content-Type": "application/json"},
-        )
-        try:
-            urllib.request.urlopen(request, timeout=10).close()
-        except urllib.error.HTTPError as error:
-            refused += error.code == 401
-            error.close()
-        except (OSError, http.client.HTTPException):  # gRPC
-            continue
-        else:
-            raise AssertionError(f"port {port} took a job without the token")
+    """Ray's agent takes jobs on every interface; without the token it must not. It is up a little after Ray."""
+    ours, refused, began = psutil.Process(), 0, time.monotonic()
+    while not refused and time.monotonic() - began < 60:
+        agents = [one for one in ours.children(recursive=True) if _is_agent(one)]
+        ports = {each.laddr.port for one in agents for each in one.net_connections("tcp") if each.status == "LISTEN"}
+        refused = sum(_refuses(port) for port in ports)
+        time.sleep(0.2)
     assert refused
+
+
+def _is_agent(process: psutil.Process) -> bool:
+    try:
+        return any("DashboardAgent" in word for word in process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def _refuses(port: int) -> bool:
+    """Whether a job that is posted there without a token is refused; no job server answers otherwise."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/job_agent/jobs/", b'{"entrypoint": "true"}', {"Content-Type": "application/json"}
+    )
+    try:
+        urllib.request.urlopen(request, timeout=10).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code == 401
+    except (OSError, http.client.HTTPException):  # gRPC
+        return False
+    raise AssertionError(f"port {port} took a job without the token")
