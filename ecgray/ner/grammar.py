@@ -123,26 +123,44 @@ def draw_finding(rng: random.Random, *, term: str | None = None) -> Finding:
     dice = rng.random()
     each = paraphrases().get(name, ()) if dice > 0.6 else ()
     each = each or wordings()[name][: 1 if dice < 0.25 else None]
-    text = _varied(reword(rng.choice(each), rng), name, rng)
+    text = _varied(_at_a_lead(reword(rng.choice(each), rng), rng), name, rng)
     found = Finding(text, (_owner(text, name),), text)
     return _decorated(found, rng)
 
 
+_LEADS = ("i", "ii", "iii", "avr", "avl", "avf", "v1", "v2", "v3", "v4", "v5", "v6")
+
+
+def _at_a_lead(text: str, rng: random.Random) -> str:
+    """A wording that names lead V1 as an example, at any lead, and now and then without the word: "v4 omitted"."""
+    lead = rng.choice(_LEADS)
+    return re.sub(r"\blead v1\b", lead if rng.random() < 0.2 else f"lead {lead}", text)
+
+
+_PREDICATE = re.compile(
+    r"(short|prolonged|long|tall|flat|low|high|inverted|biphasic|peaked|notched|wide|broad|narrow|abnormal|irregular|"
+    r"deep|absent|intermittent|frequent|reversed|elevated|depressed|delayed|slow|fast|rapid|poor|prominent|nonspecific|"
+    r"indeterminate|vertical|horizontal|superior|retrograde|wandering|unstable|paced|misplaced|accelerated|incomplete|"
+    r"complete|multifocal|paroxysmal|normal|interpolated|diffuse|variable|bifid|giant|reciprocal) ([a-z' -]+[a-z'])"
+)
 _SPARE = re.compile(r"waves?|segment|interval|complex(es)?|rhythm|pattern|leads?|qrs|type")
 
 
 def _varied(text: str, name: str, rng: random.Random) -> str:
-    """Now and then the words in another order, one more between them, or a spare one left out.
+    """Now and then the words in another order, as a sentence, one more between them, or a spare one left out.
 
     So the model learns to hear the words and not their order. What becomes another term's wording is left as it was.
     """
     words, dice = text.split(), rng.random()
-    if len(words) < 2 or dice > 0.16 or not text.replace(" ", "").replace("-", "").isalpha():
+    if len(words) < 2 or dice > 0.18 or not text.replace(" ", "").replace("-", "").isalpha():
         return text
-    if dice < 0.06:
+    stated = _PREDICATE.fullmatch(text) if dice < 0.04 else None
+    if stated:
+        varied = [stated[2], "are" if stated[2].endswith("s") else rng.choice(["is", "is", "appears"]), stated[1]]
+    elif dice < 0.06:
         turn = rng.randrange(1, len(words))
         varied = [*words[turn:], *words[:turn]] if rng.random() < 0.6 else rng.sample(words, len(words))
-    elif dice < 0.10:
+    elif dice < 0.12:
         place = rng.randrange(1, len(words))
         varied = [
             *words[:place],
@@ -237,11 +255,22 @@ def _decorated(found: Finding, rng: random.Random) -> Finding:
         return Finding(f"{text} {rng.choice(frames()['at_leads'])}".replace(" ,", ","), (name,), cited)
     if TERMS[name].group in ("rhythm", "pacing") and dice < 0.22:
         return Finding(glue(text, _rate(rng)), (name,), cited)
+    if dice > 0.8 and (measure := _measure(name)):
+        return Finding(glue(text, numbered(rng.choice(frames()[measure]), rng)), (name,), cited)
     if dice > 0.95:
         short = [each for each in wordings()[name] if len(each) < 6 and each != text]
         if short:
             return Finding(f"{text} ({rng.choice(short)})", (name,), cited)
     return found
+
+
+def _measure(name: str) -> str | None:
+    """How a finding is measured, as a kind of frame."""
+    if re.search("interval|duration|first degree|prolonged", name):
+        return "measure_ms"
+    if re.search("st (elevation|depression)|amplitude|voltage", name):
+        return "measure_mm"
+    return "measure_degrees" if "axis" in name else None
 
 
 def _rate(rng: random.Random) -> str:
@@ -250,7 +279,15 @@ def _rate(rng: random.Random) -> str:
 
 def numbered(text: str, rng: random.Random) -> str:
     """The text with numbers in place of its signs."""
-    return re.sub("#", lambda _: str(rng.randint(20, 480)), text)
+    return re.sub("#", lambda _: _number(rng), text)
+
+
+def _number(rng: random.Random) -> str:
+    """A count, a size in mm or mV, or a rate, a duration, an angle."""
+    dice = rng.random()
+    if dice < 0.2:
+        return str(rng.randint(1, 19))
+    return f"{rng.uniform(0.1, 9):.1f}" if dice < 0.3 else str(rng.randint(20, 480))
 
 
 def glue(left: str, right: str) -> str:
@@ -414,9 +451,23 @@ def _unless_a_wording(text: str, otherwise: Statement) -> Statement:
 
 
 def _without(rng: random.Random) -> Statement:
+    """A finding, and one or two that are not there: "no q waves, flat t waves", "flat t waves, no st change"."""
     found = draw_finding(rng)
+    if rng.random() < 0.25:
+        text = f"no {_abnormal_finding(rng).text}{rng.choice([', ', '; ', ' but '])}{found.text}"
+        return _unless_a_wording(text, say(text, (found, None)))
     text = f"{glue(found.text, rng.choice(frames()['without']))} {_abnormal_finding(rng).text}"
+    if rng.random() < 0.25:
+        text = f"{text}{rng.choice([', no ', ' or ', ' and no '])}{_abnormal_finding(rng).text}"
     return _unless_a_wording(text, say(text, (found, None)))
+
+
+def _otherwise(rng: random.Random) -> Statement:
+    """A finding in an ECG that is otherwise normal: "summary: bradycardia - otherwise normal ecg"."""
+    found = draw_finding(rng)
+    rest = rng.choice(frames()["otherwise"])
+    normal = Finding(rest, ("otherwise normal ecg",), rest.strip(" ,;-"))
+    return say(glue(_sure(found, rng), rest), (found, None), (normal, None))
 
 
 def draw_remark(rng: random.Random) -> str:
@@ -428,7 +479,9 @@ def draw_remark(rng: random.Random) -> str:
 
 
 def _remark(rng: random.Random) -> Statement:
-    return Statement(draw_remark(rng), Reading((), unknown=False))
+    """A remark, or what only names a part of the ECG."""
+    text = rng.choice(frames()["fragment"]) if rng.random() < 0.2 else draw_remark(rng)
+    return Statement(text, Reading((), unknown=False))
 
 
 def _with_remark(rng: random.Random) -> Statement:
@@ -455,14 +508,15 @@ _KINDS = {
     _plain: 34,
     _hedged_alone: 18,
     _joined: 18,
-    _listed: 4,
+    _listed: 6,
     _rhythm_with: 14,
     _caused: 7,
     _either: 3,
     _considered: 3,
     _negated: 9,
-    _without: 5,
-    _remark: 4,
+    _without: 6,
+    _otherwise: 2,
+    _remark: 5,
     _with_remark: 5,
     _report: 3,
 }

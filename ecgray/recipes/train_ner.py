@@ -42,7 +42,7 @@ class TrainNerConfig:
     """Statements in one step, over all workers."""
     chunk: int = 64
     """Statements that a worker computes at a time."""
-    steps: int = 1250
+    steps: int = 1800
     """Steps of the whole run."""
     epochs: int = 0
     """With --pairs: passes over them, instead of --steps; 0: --steps."""

@@ -15,6 +15,7 @@ from ecgray.text.entities import CERTAINTIES, Reading
 from ecgray.text.model_folder import model_folder
 from ecgray.text.terms import TERMS
 
+pytestmark = pytest.mark.filterwarnings("default")  # what vllm and xgrammar use is in part deprecated
 Read = Callable[[Sequence[str]], list[Reading | None]]
 
 
