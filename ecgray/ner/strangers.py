@@ -13,7 +13,8 @@ import functools
 import random
 from collections.abc import Sequence
 
-from ecgray.ner.grammar import Finding, Statement, draw_finding, glue, say
+from ecgray.ner.findings import Finding, draw_finding, glue
+from ecgray.ner.grammar import Statement, say
 from ecgray.ner.phrases import holds_wording
 from ecgray.ner.words import frames, paraphrases, rewrites, subjects, wordings
 from ecgray.text.entities import Reading
