@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 DIARIES = ".asking"
 FINAL = {"too_long"}
 """Codes that asking again does not change."""
+_OUTCOME = ("answered", "refused_by_code", "merge_refused")
+"""Figures that tell whether asking again brought anything."""
 
 
 def extract(config: ExtractConfig) -> dict[str, Any]:
@@ -49,14 +51,17 @@ def extract(config: ExtractConfig) -> dict[str, Any]:
     if config.merge == "llm":
         inputs["merge_prompt"] = prompt_path("merge")
     with output_folder(config.out, config, inputs=inputs) as folder:
-        if folder.done is not None and set(folder.done["refused_by_code"]) <= FINAL:
-            return folder.done
         earlier = folder.done
+        if earlier and set(earlier["refused_by_code"]) <= FINAL and not earlier.get("merge_refused"):
+            return earlier
     if earlier is not None:
         (folder.path / "figures.json").unlink(missing_ok=True)
     with output_folder(config.out, config, inputs=inputs) as folder:
         try:
-            return folder.finish(_Run(config, folder, model).go())
+            figures = _Run(config, folder, model).go()
+            as_before = earlier and all(figures.get(name) == earlier.get(name) for name in _OUTCOME)
+            folder.finish(earlier if earlier and as_before else figures)  # so that what was made of it stays valid
+            return figures
         except EcgrayError:
             if earlier is not None:  # no engine to ask again: what was finished is as good as before
                 folder.finish(earlier)
@@ -85,6 +90,7 @@ class _Run:
         self.texts_of = functools.lru_cache(maxsize=1 << 16)(functools.partial(texts_of, config))
         self.readings: dict[str, Reading] = {}
         self.codes: dict[str, str] = {}
+        self.unmerged: list[dict[str, Any]] = []
         self.seconds: dict[str, float] = {}
 
     def go(self) -> dict[str, Any]:
@@ -195,14 +201,15 @@ class _Run:
         """Which name goes by which in each list of names that a report gives; the figures of asking that."""
         if self.config.merge != "llm":
             return {}, {}
-        questions: dict[str, None] = {}
+        questions: Counter[str] = Counter()
         for part in self.parts:
-            for report in set(pq.read_table(part, columns=["report"])["report"].to_pylist()):
+            for report, records in Counter(pq.read_table(part, columns=["report"])["report"].to_pylist()).items():
                 names = {each.entity.name for each in found_in(self.texts_of(report or ""), self.readings)}
                 if len(names) > 1:
-                    questions[merge_question(sorted(names))] = None
+                    questions[merge_question(sorted(names))] += records
         prompt = load_prompt("merge", max_tokens=self.config.max_tokens)
         known, asked, _ = self._answers(list(questions), prompt)
+        self.unmerged = [_unmerged(text, questions[text], code) for text, code in sorted(known.codes.items())]
         groups = {text: read_groups(text.split("\n"), answer) for text, answer in known.answers.items()}
         return groups, {"merge_lists": len(questions), "merge_asked": asked.calls, "merge_refused": len(known.codes)}
 
@@ -238,7 +245,8 @@ class _Run:
         rows = [
             self._statement(text, number) for text, number in sorted(count.items(), key=lambda one: (-one[1], one[0]))
         ]
-        for name, chosen in (("statements", rows), ("quarantine", [row for row in rows if row["code"]])):
+        refused = [row for row in rows if row["code"]] + self.unmerged
+        for name, chosen in (("statements", rows), ("quarantine", refused)):
             draft = self.out / f".{name}"
             shutil.rmtree(draft, ignore_errors=True)
             write_tables(pa.Table.from_pylist(chosen, STATEMENTS), draft)
@@ -246,24 +254,11 @@ class _Run:
             draft.replace(self.out / name)
 
     def _statement(self, text: str, records: int) -> dict[str, Any]:
-        reading, code = self.readings.get(text), self.codes.get(text)
+        reading = self.readings.get(text)
+        row = {"statement": text, "records": records, "code": None if reading else self.codes.get(text)}
         if reading is None:
-            return {
-                "statement": text,
-                "records": records,
-                "status": "refused",
-                "entities": 0,
-                "uncited": 0,
-                "code": code,
-            }
-        return {
-            "statement": text,
-            "records": records,
-            "status": status_of(reading),
-            "entities": len(reading.entities),
-            "uncited": reading.uncited,
-            "code": None,
-        }
+            return row | {"status": "refused", "entities": 0, "uncited": 0}
+        return row | {"status": status_of(reading), "entities": len(reading.entities), "uncited": reading.uncited}
 
 
 def texts_of(config: ExtractConfig, report: str) -> tuple[str, ...]:
@@ -283,6 +278,13 @@ def status_of(reading: Reading) -> str:
     if reading.unknown:
         return "partly" if reading.entities else "unknown"
     return "read" if reading.entities else "nothing"
+
+
+def _unmerged(question: str, records: int, code: str) -> dict[str, Any]:
+    """The row of quarantine for a list of names that the model could not merge; its reports keep them all."""
+    names = question.split("\n")
+    row = {"statement": ", ".join(names), "records": records, "entities": len(names), "uncited": 0, "code": code}
+    return row | {"status": "unmerged"}
 
 
 def _row(found: Found) -> tuple[str, str, str, str]:

@@ -161,6 +161,35 @@ def test_a_folder_stays_finished_where_its_failures_cannot_be_asked_again(config
     assert json.loads((config.out / "figures.json").read_text()) == json.loads(json.dumps(first))
 
 
+def test_asking_again_in_vain_leaves_the_folder_as_it_was(config: ExtractConfig, monkeypatch) -> None:
+    """What was made of a finished folder stays valid: its figures are how it is known."""
+    monkeypatch.setattr(Echo, "say", _failing(Echo.say, "lvh"))
+    extract(config)
+    before = (config.out / "figures.json").read_bytes()
+    assert extract(config)["asked"] > 0
+    assert (config.out / "figures.json").read_bytes() == before
+
+
+def test_a_list_that_could_not_be_merged_is_in_quarantine_and_asked_again(config: ExtractConfig, monkeypatch) -> None:
+    records = write_reports(config.records.with_name("lists"), ["LVH. AF now", "LVH. AF now"])
+    run = dataclasses.replace(config, records=records, merge="llm")
+    monkeypatch.setattr(Echo, "say", _failing(Echo.say, "\n"))
+    assert extract(run)["merge_refused"] == 1
+    (row,) = table(run, "quarantine")
+    assert (row["statement"], row["records"], row["status"], row["code"]) == (
+        "af now, lvh",
+        2,
+        "unmerged",
+        "engine_failed",
+    )
+    assert of_record(run, 0) == [("lvh", "Abnormal"), ("af now", "Abnormal")]
+    monkeypatch.undo()
+    monkeypatch.setattr(llm, "ask_all", here)
+    assert extract(run)["merge_refused"] == 0
+    assert of_record(run, 0) == [("lvh", "Abnormal")]
+    assert table(run, "quarantine") == []
+
+
 def _failing(say, word):
     def failing(self, text, prompt, attempt):
         if word in text:
