@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import ray.train
-import ray.train.torch
 import torch
 from torch import distributed
 
+from ecgray.cluster.workers import CHECKPOINTS, Ranks
 from ecgray.metrics.auroc import score_classes
 from ecgray.supreme.loss import bce_loss, positive_weights
 from ecgray.supreme.model import Supreme
@@ -29,9 +29,7 @@ from ecgray.supreme.step import Batch, make_optimizer, make_schedule, train_step
 from ecgray.supreme.stopping import EarlyStopping
 from ecgray.training.checkpoints import (
     Checkpoint,
-    newest_checkpoint,
     pack_optimizer,
-    read_checkpoint,
     save_checkpoint,
     unpack_optimizer,
 )
@@ -47,7 +45,6 @@ if TYPE_CHECKING:
 
     from ecgray.recipes.pretrain import PretrainConfig
 
-CHECKPOINTS = Path("train") / "checkpoints"
 LOOK_BATCH = 64
 """Held-out records that a worker computes at a time."""
 
@@ -76,7 +73,6 @@ class Plan:
 def train_loop(settings: dict[str, Plan]) -> dict[str, Any]:
     """Train until the budget or patience runs out; what rank 0 returns reaches the driver."""
     plan = settings["plan"]
-    torch.set_num_threads(max(1, int(plan.config.cpus_per_worker)))
     if plan.config.gpu:
         torch.set_float32_matmul_precision("high")  # what autocast leaves in float32 may use TF32
     return _Run(plan).train()
@@ -87,9 +83,8 @@ class _Run:
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.config = plan, plan.config
-        context = ray.train.get_context()
-        self.rank, self.world = context.get_world_rank(), context.get_world_size()
-        self.device = ray.train.torch.get_device() if self.config.gpu else torch.device("cpu")
+        self.ranks = Ranks(gpu=self.config.gpu, cpus=self.config.cpus_per_worker)
+        self.rank, self.world, self.device = self.ranks.rank, self.ranks.world, self.ranks.device
         self.kind: Kind = np.int16 if self.config.gpu else np.float32
         self.selection = plan.open_split("train")
         self.val = plan.open_split("val")
@@ -175,7 +170,7 @@ class _Run:
             loss_scale=share.factor,
             bf16=self.config.bf16,
         )
-        figures["loss"] = self._mean(figures["loss"] * share.factor)
+        figures["loss"] = self.ranks.sum(figures["loss"] * share.factor) / self.world
         took = time.perf_counter() - self.clock
         self.step = share.step + 1
         self.seconds += took
@@ -196,7 +191,7 @@ class _Run:
             parts = [self.model(self._scaled(ecg), self.queries).float() for ecg in batches]
         self.model.train()
         logits = self._gather(parts, len(targets))
-        auc = self._from_rank_0(_macro_auc(targets, logits))
+        auc = self.ranks.from_first(_macro_auc(targets, logits))
         self.stopping = self.stopping.look(auc)
         if self.stopping.improved and self.rank == 0:
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
@@ -208,11 +203,7 @@ class _Run:
     def _wrap(self) -> Any:
         # A query that only attends to itself leaves that layer's query and key weights without a gradient.
         unused = self.config.model.fusion.query_self_attention != "full"
-        wrapped: Any = self.model
-        if self.world > 1:
-            wrapped = ray.train.torch.prepare_model(
-                self.model, move_to_device=self.device, parallel_strategy_kwargs={"find_unused_parameters": unused}
-            )
+        wrapped = self.ranks.wrap(self.model, unused=unused)
         return torch.compile(wrapped) if self.config.compile else wrapped
 
     def _pos_weight(self) -> Float[Tensor, " term"] | None:
@@ -238,13 +229,10 @@ class _Run:
         save_checkpoint(self.plan.out / CHECKPOINTS, Checkpoint(self.step, state, tensors))
 
     def _restore(self) -> None:
-        """Take up the newest whole checkpoint; rank 0 says which, so that all take the same."""
-        folder = self.plan.out / CHECKPOINTS
-        found = newest_checkpoint(folder) if self.rank == 0 else None
-        step = int(self._from_rank_0(found.step if found else -1))
-        if step < 0:
+        """Take up the newest whole checkpoint."""
+        found = self.ranks.newest(self.plan.out / CHECKPOINTS)
+        if found is None:
             return
-        found = found or read_checkpoint(folder, step)
         state = found.state
         self.model.load_state_dict(found.tensors["model"])
         unpack_optimizer(self.optimizer, found.tensors["optimizer"], state["optimizer_groups"])
@@ -252,23 +240,7 @@ class _Run:
         best = -math.inf if state["stopping"]["best"] is None else state["stopping"]["best"]
         self.stopping = EarlyStopping(**(state["stopping"] | {"best": best}))
         self.best = found.tensors["best"]
-        self.step, self.seconds, self.seen = step, state["seconds"], state["seen"]
-
-    def _mean(self, value: float) -> float:
-        """The mean over all ranks."""
-        if self.world == 1:
-            return value
-        total = torch.tensor(value, dtype=torch.float64, device=self.device)
-        distributed.all_reduce(total)
-        return total.item() / self.world
-
-    def _from_rank_0(self, value: float) -> float:
-        """Rank 0's value on every rank: what steers the run must not differ in the last bit."""
-        if self.world == 1:
-            return value
-        told = torch.tensor(value, dtype=torch.float64, device=self.device)
-        distributed.broadcast(told, src=0)
-        return told.item()
+        self.step, self.seconds, self.seen = found.step, state["seconds"], state["seen"]
 
     def _gather(self, parts: list[Float[Tensor, "batch term"]], total: int) -> Float[Tensor, "record term"]:
         """The rows of all ranks, one rank after another, on every rank."""

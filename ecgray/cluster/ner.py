@@ -12,19 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray.train
-import ray.train.torch
 import torch
-from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, TrainingFailedError
-from ray.train.torch import TorchConfig, TorchTrainer
-from torch import distributed
 from tqdm import tqdm
 
 from ecgray.cluster.connect import connected
 from ecgray.cluster.engine import frame, plain_tokens
 from ecgray.cluster.ner_score import score_model
 from ecgray.cluster.preflight import check_room
+from ecgray.cluster.workers import CHECKPOINTS, Ranks, Workers, run_workers
 from ecgray.errors import ConfigError, TrainingError
-from ecgray.ner.folder import ner_card, save_folder, write_card
+from ecgray.ner.folder import ner_card, save_folder, weights_of, write_card
 from ecgray.ner.grammar import Statement
 from ecgray.ner.model import build_model
 from ecgray.ner.pairs import TaughtPairs, draw_pairs, read_pairs, rows_of
@@ -42,21 +39,14 @@ from ecgray.training.checkpoints import (
     Checkpoint,
     newest_checkpoint,
     pack_optimizer,
-    read_checkpoint,
     save_checkpoint,
     unpack_optimizer,
 )
 from ecgray.training.journal import Journal, live_bar, read_journal
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ecgray.ner.step import Row
     from ecgray.recipes.train_ner import TrainNerConfig
-
-CHECKPOINTS = Path("train") / "checkpoints"
-MAX_FAILURES = 8
-COLLECTIVE_TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)
@@ -145,29 +135,8 @@ def _is_ours(base: Path) -> bool:
 
 def _fit(plan: NerPlan, name: str) -> None:
     config = plan.config
-    resources = {"CPU": config.cpus_per_worker} | ({"GPU": 1.0} if config.gpu else {})
-    trainer = TorchTrainer(  # mypy sees the classes of Ray Train V1 under these names
-        ner_loop,  # type: ignore[arg-type]
-        train_loop_config={"plan": plan},
-        torch_config=TorchConfig(timeout_s=COLLECTIVE_TIMEOUT_S),
-        scaling_config=ScalingConfig(num_workers=config.workers, use_gpu=config.gpu, resources_per_worker=resources),
-        run_config=RunConfig(
-            name=name,
-            storage_path=str(plan.out / "train"),
-            failure_config=FailureConfig(max_failures=MAX_FAILURES),
-            logging_config=LoggingConfig(log_level="WARNING"),  # type: ignore[call-arg]
-        ),
-    )
-    try:
-        outcome = trainer.fit().return_value  # type: ignore[attr-defined]
-    except SystemExit:  # so Ray Train answers Ctrl-C
-        raise KeyboardInterrupt from None
-    except TrainingFailedError as error:
-        reason = " ".join(str(error).split())[-300:]
-        raise TrainingError(
-            f"training failed {MAX_FAILURES + 1} times; the last time: {reason}. Put it right and run the same command "
-            "again: it goes on from the newest checkpoint."
-        ) from error
+    workers = Workers(config.workers, config.cpus_per_worker, config.gpu)
+    outcome = run_workers(ner_loop, plan, workers=workers, out=plan.out, name=name)
     if "diverged" in outcome:
         raise TrainingError(
             f"training diverged at step {outcome['diverged']}: the loss is no number; lower --optimizer.learning-rate "
@@ -177,9 +146,7 @@ def _fit(plan: NerPlan, name: str) -> None:
 
 def ner_loop(settings: dict[str, NerPlan]) -> dict[str, Any]:
     """What every worker runs; what rank 0 returns reaches the driver."""
-    plan = settings["plan"]
-    torch.set_num_threads(max(1, int(plan.config.cpus_per_worker)))
-    return _Run(plan).train()
+    return _Run(settings["plan"]).train()
 
 
 class _Run:
@@ -187,23 +154,20 @@ class _Run:
 
     def __init__(self, plan: NerPlan) -> None:
         self.plan, self.config = plan, plan.config
-        context = ray.train.get_context()
-        self.rank, self.world = context.get_world_rank(), context.get_world_size()
-        self.device = ray.train.torch.get_device() if self.config.gpu else torch.device("cpu")
+        self.ranks = Ranks(gpu=self.config.gpu, cpus=self.config.cpus_per_worker)
         model, self.tokenizer = plan.start()
         self.rows = row_maker(self.tokenizer)
         self.taught = plan.taught()
-        self.loss: torch.nn.Module = AnswerLoss(model.to(self.device))
-        self.optimizer = make_ner_optimizer(self.loss, self.config.optimizer)
+        loss = AnswerLoss(model.to(self.ranks.device))
+        self.optimizer = make_ner_optimizer(loss, self.config.optimizer)
         self.model = model
         self.step = 0
         self._restore()
-        if self.world > 1:
-            self.loss = ray.train.torch.prepare_model(self.loss, move_to_device=self.device)
+        self.loss = self.ranks.wrap(loss)
 
     def train(self) -> dict[str, Any]:
         """All steps that are left."""
-        journal = Journal(self.plan.out, after=self.step) if self.rank == 0 else None
+        journal = Journal(self.plan.out, after=self.step) if self.ranks.rank == 0 else None
         try:
             while self.step < self.plan.steps:
                 row = self._learn()
@@ -223,14 +187,14 @@ class _Run:
         """One step: this worker's share of the statements, the average of all gradients."""
         start = time.perf_counter()
         rows = self.rows(self._pairs())
-        total = self._sum(float(sum(len(answer) for _, answer in rows)))
+        total = self.ranks.sum(float(sum(len(answer) for _, answer in rows)))
         loss = ner_step(
             self.loss,
             rows,
             optimizer=self.optimizer,
             config=self.config.optimizer,
             rate=learning_rate(self.config.optimizer, self.step, self.plan.steps),
-            total=total / self.world,
+            total=total / self.ranks.world,
             pad=self.tokenizer.pad_token_id or 0,
             chunk=self.config.chunk,
             bf16=self.config.bf16,
@@ -238,56 +202,33 @@ class _Run:
         self.step += 1
         return {
             "step": self.step,
-            "loss": self._sum(loss) / self.world,
+            "loss": self.ranks.sum(loss) / self.ranks.world,
             "records_per_s": self.config.batch_size / (time.perf_counter() - start),
         }
 
     def _pairs(self) -> list[Statement]:
-        share = len(range(self.rank, self.config.batch_size, self.world))
+        rank, world = self.ranks.rank, self.ranks.world
+        share = len(range(rank, self.config.batch_size, world))
         seed, step = self.config.seed, self.step
         if self.taught is not None:
-            return self.taught.of_step(share, seed=seed, step=step, rank=self.rank, world=self.world)
-        return draw_pairs(share, seed=seed, step=step, rank=self.rank, unknown_share=self.config.unknown_share)
-
-    def _sum(self, value: float) -> float:
-        """The sum over all ranks."""
-        if self.world == 1:
-            return value
-        told = torch.tensor(value, dtype=torch.float64, device=self.device)
-        distributed.all_reduce(told)
-        return told.item()
+            return self.taught.of_step(share, seed=seed, step=step, rank=rank, world=world)
+        return draw_pairs(share, seed=seed, step=step, rank=rank, unknown_share=self.config.unknown_share)
 
     def _save(self) -> None:
-        if self.rank != 0:
+        if self.ranks.rank != 0:
             return
         optimizer, groups = pack_optimizer(self.optimizer)
         tensors = {"model": weights_of(self.model), "optimizer": optimizer}
         save_checkpoint(self.plan.out / CHECKPOINTS, Checkpoint(self.step, {"optimizer_groups": groups}, tensors))
 
     def _restore(self) -> None:
-        """Take up the newest whole checkpoint; rank 0 says which, so that all take the same."""
-        folder = self.plan.out / CHECKPOINTS
-        found = newest_checkpoint(folder) if self.rank == 0 else None
-        step = torch.tensor(found.step if found else -1, device=self.device)
-        if self.world > 1:
-            distributed.broadcast(step, src=0)
-        if step.item() < 0:
+        """Take up the newest whole checkpoint."""
+        found = self.ranks.newest(self.plan.out / CHECKPOINTS)
+        if found is None:
             return
-        found = found or read_checkpoint(folder, int(step.item()))
         self.model.load_state_dict(found.tensors["model"], strict=False)  # tied weights stand once
         unpack_optimizer(self.optimizer, found.tensors["optimizer"], found.state["optimizer_groups"])
         self.step = found.step
-
-
-def weights_of(model: Any) -> dict[str, Tensor]:
-    """The model's weights, those that two layers share once: safetensors refuses them twice."""
-    seen: set[int] = set()
-    kept: dict[str, Tensor] = {}
-    for name, tensor in model.state_dict().items():
-        if tensor.data_ptr() not in seen:
-            seen.add(tensor.data_ptr())
-            kept[name] = tensor
-    return kept
 
 
 def row_maker(tokenizer: Any) -> Callable[[list[Statement]], list[Row]]:

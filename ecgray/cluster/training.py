@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
-from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, TrainingFailedError, UserCallback
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train import UserCallback
 from tqdm import tqdm
 
 from ecgray.cluster.connect import connected
-from ecgray.cluster.loop import CHECKPOINTS, Plan, drawn_records, train_loop
+from ecgray.cluster.loop import Plan, drawn_records, train_loop
 from ecgray.cluster.preflight import check_room
+from ecgray.cluster.workers import CHECKPOINTS, Workers, run_workers
 from ecgray.errors import ConfigError, TrainingError
 from ecgray.models import Classifier
 from ecgray.output import input_hash, output_folder
@@ -33,11 +33,6 @@ from ecgray.training.shards import Selection, count_terms
 
 if TYPE_CHECKING:
     from ecgray.recipes.pretrain import PretrainConfig
-
-MAX_FAILURES = 8
-"""Crashes of a worker after which a run gives up."""
-COLLECTIVE_TIMEOUT_S = 600
-"""A worker that waits for the others longer than this counts as crashed."""
 
 
 def pretrain(config: PretrainConfig, *, callbacks: Sequence[UserCallback] = (), bar: bool = True) -> dict[str, Any]:
@@ -135,34 +130,9 @@ def _refuse_one_sided(plan: Plan, val: Selection) -> None:
 
 
 def _fit(plan: Plan, name: str, callbacks: Sequence[UserCallback]) -> None:
-    """Run the workers until they are through, also where one of them dies on the way."""
     config = plan.config
-    resources = {"CPU": config.cpus_per_worker} | ({"GPU": 1.0} if config.gpu else {})
-    trainer = TorchTrainer(  # mypy sees the classes of Ray Train V1 under these names
-        train_loop,  # type: ignore[arg-type]
-        train_loop_config={"plan": plan},
-        torch_config=TorchConfig(timeout_s=COLLECTIVE_TIMEOUT_S),
-        scaling_config=ScalingConfig(
-            num_workers=config.workers, use_gpu=config.gpu, resources_per_worker=resources if config.workers else None
-        ),
-        run_config=RunConfig(  # type: ignore[call-arg]
-            name=name,
-            storage_path=str(plan.out / "train"),
-            failure_config=FailureConfig(max_failures=MAX_FAILURES),
-            logging_config=LoggingConfig(log_level="WARNING"),
-            callbacks=list(callbacks),  # type: ignore[arg-type]
-        ),
-    )
-    try:
-        outcome = trainer.fit().return_value  # type: ignore[attr-defined]
-    except SystemExit:  # so Ray Train answers Ctrl-C
-        raise KeyboardInterrupt from None
-    except TrainingFailedError as error:
-        reason = " ".join(str(error).split())[-300:]
-        raise TrainingError(
-            f"training failed {MAX_FAILURES + 1} times; the last time: {reason}. Put it right and run the same command "
-            "again: it goes on from the newest checkpoint."
-        ) from error
+    workers = Workers(config.workers, config.cpus_per_worker, config.gpu)
+    outcome = run_workers(train_loop, plan, workers=workers, out=plan.out, name=name, callbacks=callbacks)
     if "diverged" in outcome:
         raise TrainingError(_diagnosis(outcome["diverged"], plan))
 

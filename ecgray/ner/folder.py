@@ -36,6 +36,17 @@ def save_folder(folder: Path, model: Any, weights: Mapping[str, Tensor], tokeniz
         shutil.rmtree(part, ignore_errors=True)
 
 
+def weights_of(model: Any) -> dict[str, Tensor]:
+    """The model's weights, those that two layers share once: safetensors refuses them twice."""
+    seen: set[int] = set()
+    kept: dict[str, Tensor] = {}
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() not in seen:
+            seen.add(tensor.data_ptr())
+            kept[name] = tensor
+    return kept
+
+
 def write_card(folder: Path, card: str) -> None:
     """Another card in the folder, its sums made anew."""
     (folder / "README.md").write_text(card)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from drawn_tables import TERMS, draw_tables
 
-from ecgray.cluster.loop import CHECKPOINTS
 from ecgray.cluster.training import pretrain
+from ecgray.cluster.workers import CHECKPOINTS
 from ecgray.errors import ConfigError, TrainingError
 from ecgray.models import Classifier
 from ecgray.recipes.pretrain import PRETRAIN, PretrainConfig

@@ -18,9 +18,9 @@ import psutil
 import pytest
 from drawn_tables import draw_tables
 
-from ecgray.cluster.loop import CHECKPOINTS
 from ecgray.cluster.preflight import check_room, workers_at_once
 from ecgray.cluster.training import pretrain
+from ecgray.cluster.workers import CHECKPOINTS
 from ecgray.errors import ClusterError
 from ecgray.models import Classifier
 from ecgray.recipes.pretrain import PRETRAIN, PretrainConfig
