@@ -38,8 +38,8 @@ class OutputFolder:
 
 
 @contextlib.contextmanager
-def output_folder(path: Path, settings: Any, *, inputs: Mapping[str, Path]) -> Iterator[OutputFolder]:
-    """Open `path` for a job with these settings (a dataclass) and inputs (files or folders).
+def output_folder(path: Path, settings: Any, *, inputs: Mapping[str, Path | str]) -> Iterator[OutputFolder]:
+    """Open `path` for a job with these settings (a dataclass) and inputs: files, folders, or a hash known already.
 
     Settings that the dataclass names in `PLACEMENT` say where and how fast, not what: a run may go on with others.
     Raises `ConfigError` where the folder holds a run of other settings, `ClusterError` where another job writes it now.
@@ -65,9 +65,11 @@ def output_folder(path: Path, settings: Any, *, inputs: Mapping[str, Path]) -> I
             raise
 
 
-def _open(path: Path, settings: Any, inputs: Mapping[str, Path]) -> OutputFolder:
+def _open(path: Path, settings: Any, inputs: Mapping[str, Path | str]) -> OutputFolder:
     plain = to_json(settings)
-    hashes = {name: input_hash(source) for name, source in sorted(inputs.items())}
+    hashes = {
+        name: source if isinstance(source, str) else input_hash(source) for name, source in sorted(inputs.items())
+    }
     apart = {"out", *inputs, *getattr(settings, "PLACEMENT", ())}
     compared = {name: value for name, value in plain.items() if name not in apart}
     mark = fingerprint(compared, hashes)

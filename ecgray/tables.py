@@ -140,7 +140,7 @@ CACHE = pa.schema(
     [
         _field("text", pa.string(), "what the model was asked: a statement, a report, a list of entities"),
         _field("prompt_hash", pa.string(), "twelve digits of the prompt, the schema and the sampling"),
-        _field("model_hash", pa.string(), "twelve digits of the model's files"),
+        _field("model_hash", pa.string(), "twelve digits of the model's files, and of an engine of your own"),
         _field("answer", pa.string(), "the model's answer, JSON; null where it failed"),
         _field("code", pa.string(), "why it failed: a stable word; null where it answered"),
         _field("tokens_in", pa.int32(), "prompt tokens"),

@@ -82,7 +82,7 @@ def remember(rows: Sequence[Row], path: Path, prompt_hash: str, model_hash: str)
 
 
 def part_name(cache: Path, texts: Sequence[str], prompt_hash: str, model_hash: str) -> str:
-    """A file name for these texts: the same after a kill, another where the cache has it and its failures are asked."""
+    """A file name for these texts: the same until it is committed, another where its failures are asked again."""
     digest = hashlib.sha256("\0".join([prompt_hash, model_hash, *texts]).encode()).hexdigest()[:16]
     number = 0
     while (cache / f"{digest}-{number}.parquet").exists():

@@ -107,7 +107,7 @@ def _first_line(error: Exception) -> str:
 
 
 class VllmEngine:
-    """One vLLM engine. On the CPU it lives in this very process, which starts in 3 s instead of 30."""
+    """One vLLM engine. On the CPU it lives in this very process, which starts in seconds instead of half a minute."""
 
     def __init__(self, settings: EngineSettings) -> None:
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")

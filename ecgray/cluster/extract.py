@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from tqdm import tqdm
 from ecgray.cluster.cache import look_up
 from ecgray.errors import ConfigError, EcgrayError
 from ecgray.output import OutputFolder, output_folder
+from ecgray.settings import fingerprint
 from ecgray.tables import ENTITIES, STATEMENTS, parquet_files, table_folder, write_table, write_tables
 from ecgray.text.entities import Entity, Reading, read_answer
 from ecgray.text.joining import Found, found_in, merged
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 DIARIES = ".asking"
 FINAL = {"too_long"}
 """Codes that asking again does not change."""
-_OUTCOME = ("answered", "refused_by_code", "merge_refused")
+_OUTCOME = ("answered", "refused_by_code", "merge_refused_by_code")
 """Figures that tell whether asking again brought anything."""
 
 
@@ -47,12 +48,16 @@ def extract(config: ExtractConfig) -> dict[str, Any]:
     A finished OUT is returned as it is; where statements were refused in it, those are asked again.
     """
     model = model_folder(config.model)
-    inputs = {"records": config.records, "model": model, "prompt": prompt_path("extract")}
+    inputs: dict[str, Path | str] = {
+        "records": config.records,
+        "model": model_hash(model),
+        "prompt": prompt_path("extract"),
+    }
     if config.merge == "llm":
         inputs["merge_prompt"] = prompt_path("merge")
     with output_folder(config.out, config, inputs=inputs) as folder:
         earlier = folder.done
-        if earlier and set(earlier["refused_by_code"]) <= FINAL and not earlier.get("merge_refused"):
+        if earlier and {*earlier["refused_by_code"], *earlier.get("merge_refused_by_code", ())} <= FINAL:
             return earlier
     if earlier is not None:
         (folder.path / "figures.json").unlink(missing_ok=True)
@@ -79,12 +84,18 @@ class _Gathered:
     """In how many records each distinct text stands."""
 
 
+def _answers_hash(config: ExtractConfig, model: Path) -> str:
+    """What the cache knows answers by: the model's files, and the engine where it is one of your own."""
+    files = model_hash(model)
+    return files if config.engine == "vllm" else fingerprint(files, config.engine)
+
+
 class _Run:
     """One run of the job: its settings, where it writes, what it knows so far."""
 
     def __init__(self, config: ExtractConfig, folder: OutputFolder, model: Path) -> None:
         self.config, self.out, self.model = config, folder.path, model
-        self.model_hash = model_hash(model)
+        self.model_hash = _answers_hash(config, model)
         self.cache = (config.cache or folder.path / "cache").absolute()
         self.parts = parquet_files(table_folder(config.records, "records"))
         self.texts_of = functools.lru_cache(maxsize=1 << 16)(functools.partial(texts_of, config))
@@ -152,7 +163,7 @@ class _Run:
             "partly": sum(each.unknown and bool(each.entities) for each in readings),
             "uncited": sum(each.uncited for each in readings),
             "refused": len(self.codes),
-            "refused_by_code": dict(sorted(Counter(self.codes.values()).items())),
+            "refused_by_code": _by_code(self.codes),
             "tokens_in": asked.tokens_in,
             "tokens_out": asked.tokens_out,
             "rows_per_s": round(asked.rows_per_s, 1),
@@ -211,7 +222,11 @@ class _Run:
         known, asked, _ = self._answers(list(questions), prompt)
         self.unmerged = [_unmerged(text, questions[text], code) for text, code in sorted(known.codes.items())]
         groups = {text: read_groups(text.split("\n"), answer) for text, answer in known.answers.items()}
-        return groups, {"merge_lists": len(questions), "merge_asked": asked.calls, "merge_refused": len(known.codes)}
+        return groups, {
+            "merge_lists": len(questions),
+            "merge_asked": asked.calls,
+            "merge_refused_by_code": _by_code(known.codes),
+        }
 
     def _join(self, merge: tuple[dict[str, dict[str, str]], dict[str, Any]]) -> dict[str, Any]:
         """Write a file of entities for each file of records; a file of an earlier run is replaced whole."""
@@ -258,7 +273,7 @@ class _Run:
         row = {"statement": text, "records": records, "code": None if reading else self.codes.get(text)}
         if reading is None:
             return row | {"status": "refused", "entities": 0, "uncited": 0}
-        return row | {"status": status_of(reading), "entities": len(reading.entities), "uncited": reading.uncited}
+        return row | {"status": reading.status, "entities": len(reading.entities), "uncited": reading.uncited}
 
 
 def texts_of(config: ExtractConfig, report: str) -> tuple[str, ...]:
@@ -273,11 +288,8 @@ def _is_empty(report: str) -> bool:
     return words_in(clean_report(report)) == 0
 
 
-def status_of(reading: Reading) -> str:
-    """The word of the statements table for what an answer says."""
-    if reading.unknown:
-        return "partly" if reading.entities else "unknown"
-    return "read" if reading.entities else "nothing"
+def _by_code(codes: Mapping[str, str]) -> dict[str, int]:
+    return dict(sorted(Counter(codes.values()).items()))
 
 
 def _unmerged(question: str, records: int, code: str) -> dict[str, Any]:

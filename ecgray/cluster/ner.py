@@ -19,7 +19,7 @@ from ecgray.cluster.connect import connected
 from ecgray.cluster.engine import frame, plain_tokens
 from ecgray.cluster.ner_score import score_model
 from ecgray.cluster.preflight import check_room
-from ecgray.cluster.workers import CHECKPOINTS, Ranks, Workers, run_workers
+from ecgray.cluster.workers import CHECKPOINTS, Ranks, Workers, run_once, run_workers
 from ecgray.errors import ConfigError, TrainingError
 from ecgray.ner.folder import ner_card, save_folder, weights_of, write_card
 from ecgray.ner.grammar import Statement
@@ -32,7 +32,7 @@ from ecgray.output import output_folder
 from ecgray.recipes.spell import command
 from ecgray.recipes.train_ner import TRAIN_NER
 from ecgray.text.entities import write_answer
-from ecgray.text.model_folder import model_folder
+from ecgray.text.model_folder import model_folder, model_hash
 from ecgray.text.prompt import load_prompt
 from ecgray.text.terms import TERMS, TERMS_FILE
 from ecgray.training.checkpoints import (
@@ -87,9 +87,11 @@ def train_ner(config: TrainNerConfig) -> dict[str, Any]:
 
     The same command goes on from the newest checkpoint of a run that was killed.
     """
-    inputs = {"pairs": config.pairs} if config.pairs else {"lexicon": LEXICON, "terms": TERMS_FILE}
+    inputs: dict[str, Path | str] = {"lexicon": LEXICON, "terms": TERMS_FILE}
+    if config.pairs:
+        inputs = {"pairs": config.pairs}
     if config.base:
-        inputs["base"] = model_folder(config.base)
+        inputs["base"] = model_hash(model_folder(config.base))
     with output_folder(config.out, config, inputs=inputs) as folder:
         if folder.done is not None:
             return folder.done
@@ -97,15 +99,14 @@ def train_ner(config: TrainNerConfig) -> dict[str, Any]:
         if plan.base is None and not plan.tokenizer.is_dir():
             build_tokenizer().save_pretrained(plan.tokenizer)
         with connected(dashboard=True):
-            check_room(
-                workers=config.workers, cpus=config.cpus_per_worker, gpus=int(config.gpu), spare_cpus=0, purpose="NER"
-            )
+            cpus, gpus = config.cpus_per_worker, int(config.gpu)
+            check_room(workers=config.workers, cpus=cpus, gpus=gpus, spare_cpus=0, purpose="NER")
             before = newest_checkpoint(plan.out / CHECKPOINTS)
             if before is not None:
                 tqdm.write(f"train_ner: goes on from step {before.step}", file=sys.stderr)
             with live_bar(plan.out, name="train_ner", total=plan.steps):
                 _fit(plan, folder.fingerprint)
-        return folder.finish(_export(plan))
+            return folder.finish(_export(plan))
 
 
 def settle(config: TrainNerConfig) -> NerPlan:
@@ -207,12 +208,13 @@ class _Run:
         }
 
     def _pairs(self) -> list[Statement]:
-        rank, world = self.ranks.rank, self.ranks.world
-        share = len(range(rank, self.config.batch_size, world))
-        seed, step = self.config.seed, self.step
+        """The share of this rank in the step's statements: the rank-th of each `world` of them."""
+        seed, step, size = self.config.seed, self.step, self.config.batch_size
         if self.taught is not None:
-            return self.taught.of_step(share, seed=seed, step=step, rank=rank, world=world)
-        return draw_pairs(share, seed=seed, step=step, rank=rank, unknown_share=self.config.unknown_share)
+            pairs = self.taught.of_step(size, seed=seed, step=step)
+        else:
+            pairs = draw_pairs(size, seed=seed, step=step, unknown_share=self.config.unknown_share)
+        return pairs[self.ranks.rank :: self.ranks.world]
 
     def _save(self) -> None:
         if self.ranks.rank != 0:
@@ -280,7 +282,8 @@ def _export(plan: NerPlan) -> dict[str, Any]:
     folder = plan.out / "model"
     weights = dict(model.state_dict()) | last.tensors["model"]
     save_folder(folder, model, weights, tokenizer, card=card({}))
-    scores = score_model(folder, plan.config, taught)
+    cpus, gpus = plan.config.cpus_per_worker, int(plan.config.gpu)
+    scores = run_once(score_model, folder, plan.config, taught, cpus=cpus, gpus=gpus)
     write_card(folder, card(scores))
     return (
         {"steps": last.step, "loss": sum(final) / len(final), "parameters": parameters}

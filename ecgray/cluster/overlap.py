@@ -12,7 +12,7 @@ from ecgray.output import output_folder, write_bytes
 from ecgray.text.encoders import load_text_encoder
 from ecgray.text.overlap import Overlap, find_overlap
 from ecgray.text.review import csv_bytes
-from ecgray.text.tasks import Task, load_task
+from ecgray.text.tasks import TASKS, Task, load_task
 
 if TYPE_CHECKING:
     from ecgray.recipes.overlap import OverlapConfig
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 def overlap(config: OverlapConfig) -> dict[str, Any]:
     """Write OUT/overlap.csv, nearest.csv and overlap.svg; returns the counts."""
-    with output_folder(config.out, config, inputs={"labels": config.labels}) as folder:
+    own = {f"queries of {name}": Path(name) for name in config.queries if name not in TASKS}
+    with output_folder(config.out, config, inputs={"labels": config.labels, **own}) as folder:
         if folder.done is not None:
             return folder.done
         terms = _terms(config.labels, config.min_train_count)

@@ -20,12 +20,12 @@ def check_room(*, workers: int, cpus: float, gpus: int, spare_cpus: float, purpo
         raise ClusterError(
             f"{workers} {purpose} workers of {cpus:g} CPUs and {gpus} GPUs each, with {spare_cpus:g} CPUs left for Ray "
             f"Data, need {needs['CPU']:g} CPUs and {needs['GPU']:g} GPUs; the cluster has {has.get('CPU', 0):g} and "
-            f"{has.get('GPU', 0):g}. Ask for fewer --workers or --cpus-per-worker, or start more nodes."
+            f"{has.get('GPU', 0):g}. Ask for less, or start more nodes."
         )
     if not any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in largest):
         raise ClusterError(
             f"a {purpose} worker needs {cpus:g} CPUs and {gpus} GPUs on one node, and no node has them; "
-            "ask for fewer --cpus-per-worker, or start a larger node."
+            "ask for less, or start a larger node."
         )
 
 

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ray
 import ray.train
 import ray.train.torch
 import torch
+from ray.exceptions import RayError, RayTaskError
 from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, TrainingFailedError, UserCallback
 from ray.train.torch import TorchConfig, TorchTrainer
 from torch import distributed
 
-from ecgray.errors import TrainingError
+from ecgray.errors import EcgrayError, TrainingError
 from ecgray.training.checkpoints import Checkpoint, newest_checkpoint, read_checkpoint
 
 CHECKPOINTS = Path("train") / "checkpoints"
@@ -78,6 +80,26 @@ def run_workers(
             "again: it goes on from the newest checkpoint."
         ) from error
     return outcome
+
+
+def run_once(function: Callable[..., dict[str, Any]], *args: object, cpus: float, gpus: int) -> dict[str, Any]:
+    """What `function` returns, run once where the cluster has so many CPUs and GPUs free: the driver may have none.
+
+    An error of ours is raised as it was; raises `TrainingError` where the process ended.
+    """
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(function)
+    try:
+        found: dict[str, Any] = ray.get(task.remote(*args))
+    except RayTaskError as error:
+        if isinstance(error.cause, EcgrayError):
+            raise error.cause from None
+        raise
+    except RayError as error:
+        raise TrainingError(
+            f"the process that was to run {function.__name__} ended ({type(error).__name__}); see to its memory, and "
+            "run the same command again: what was trained is kept."
+        ) from None
+    return found
 
 
 class Ranks:

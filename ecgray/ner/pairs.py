@@ -24,9 +24,9 @@ HELD_OUT_PAIRS = 20
 """One in so many pairs of a larger model is kept to score by."""
 
 
-def draw_pairs(number: int, *, seed: int, step: int, rank: int, unknown_share: float) -> list[Statement]:
-    """The pairs of one step: a function of seed, step and rank, so that a resumed run sees the same."""
-    rng = random.Random(f"{seed}/{step}/{rank}")
+def draw_pairs(number: int, *, seed: int, step: int, unknown_share: float) -> list[Statement]:
+    """The pairs of one step: a function of seed and step, so that a resumed run sees the same on any workers."""
+    rng = random.Random(f"{seed}/{step}/0")
     return [draw_unknown(rng) if rng.random() < unknown_share else draw_statement(rng) for _ in range(number)]
 
 
@@ -39,10 +39,10 @@ class TaughtPairs:
     passed_over: int
     """Rows without an answer, or with one that is none."""
 
-    def of_step(self, number: int, *, seed: int, step: int, rank: int, world: int) -> list[Statement]:
-        """A worker's share of a step: every pass over the pairs has an order of its own."""
-        size, total = number * world, len(self.train)
-        places = range(step * size + rank * number, step * size + (rank + 1) * number)
+    def of_step(self, number: int, *, seed: int, step: int) -> list[Statement]:
+        """The pairs of one step: every pass over all of them has an order of its own."""
+        total = len(self.train)
+        places = range(step * number, (step + 1) * number)
         return [self.train[_order(total, seed, place // total)[place % total]] for place in places]
 
 

@@ -2,7 +2,7 @@
 
 So a word that the grammar never wrote looks like nothing that it did, and the model can say so. The JSON of an answer
 is a few tokens, and each standard term's name is one, so that an answer is short and never names a term that is none. A
-statement cannot hold these tokens: the tokenizer parts text at words and signs, and they are neither.
+statement cannot hold the JSON's, nor that of a term of several words: the tokenizer parts text at words and signs.
 """
 
 from __future__ import annotations

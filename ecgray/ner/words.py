@@ -76,7 +76,7 @@ def paraphrases() -> Mapping[str, tuple[str, ...]]:
 
 @functools.cache
 def wordings() -> Mapping[str, tuple[str, ...]]:
-    """Every wording of each term that the vocabulary lists: name, synonyms, abbreviations, all in lower case."""
+    """Every wording of each term that the vocabulary lists, in lower case; of abbreviations not those of ALSO_WORDS."""
     return {name: tuple(dict.fromkeys([name, *term.synonyms, *_abbreviations(term)])) for name, term in TERMS.items()}
 
 

@@ -37,7 +37,8 @@ class ExtractConfig:
     """What the model is asked about: each distinct statement, or each distinct report whole as the paper does."""
     merge: Literal["exact", "llm", "off"] = "exact"
     """How often a finding counts that a report states twice: once if the names are equal (exact), once if the model
-    says that they mean the same (llm), or as often as it is stated (off)."""
+    says that they mean the same (llm), or as often as different statements
+    say so (off)."""
     min_words: int = 3
     """Reports of fewer words are passed over; statements never are."""
     max_letters: int = 2000
@@ -71,7 +72,7 @@ class ExtractConfig:
     start_timeout_s: float = 1800
     """How long an engine may take to start."""
     timeout_s: float = 900
-    """How long one part may take before its engine is ended and started anew."""
+    """How long one part, or after a death one piece of it, may take before its engine is ended and started anew."""
 
     def __post_init__(self) -> None:
         for name in ("replicas", "tensor_parallel", "part_rows", "max_num_seqs", "kv_cache_mb", "max_tokens"):

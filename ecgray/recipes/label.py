@@ -18,8 +18,8 @@ class LabelConfig:
     records: Path = tyro.MISSING
     """OUT of an ingest job, or its records table."""
     out: Path = tyro.MISSING
-    """The folder to write: labels, terms.json, frequency.csv and .svg with how often each term holds; from entities
-    also mapping.csv and review.csv."""
+    """The folder to write: labels, terms.json, frequency.csv and .svg with how often each term holds; from entities,
+    mapped, also mapping.csv and review.csv."""
     source: Literal["codes", "entities"] = "codes"
     """What speaks of the record: codes (the archive's own), entities (what a model read in its report)."""
     with_parents: bool = True

@@ -26,8 +26,8 @@ class OverlapConfig:
     """lexical, a folder with a HF model, or a hub name (ncbi/MedCPT-Query-Encoder)."""
     threshold: float = 0.95
     """The cosine from which a term and a query overlap (SuPreME 3.3)."""
-    min_train_count: int = 1
-    """Terms in fewer training records than this are left out; 0 takes all that terms.json names."""
+    min_train_count: int = 10
+    """Terms in fewer training records than this are left out, as pretrain does (min_term_count); 0 takes all."""
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:

@@ -68,6 +68,13 @@ class Reading:
     uncited: int = 0
     """Entities that were dropped because their cited words do not stand in the statement."""
 
+    @property
+    def status(self) -> str:
+        """The word of the statements table for what the answer says."""
+        if self.unknown:
+            return "partly" if self.entities else "unknown"
+        return "read" if self.entities else "nothing"
+
 
 class AnswerError(Exception):
     """An answer that is none. `code` is a stable word; the message holds nothing of statement or answer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import BinaryIO
 
 from ecgray.artifact import SUMS
 from ecgray.errors import ConfigError
@@ -11,7 +12,8 @@ from ecgray.errors import ConfigError
 EMBEDDED = "embedded"
 """The small model that comes with the package."""
 _WHOLE_BYTES = 1 << 30
-"""A larger file counts by its name, its size and its first mebibyte, where safetensors lists its tensors."""
+_PIECES, _PIECE_BYTES = 64, 1 << 18
+"""A larger file counts by its name, its size and so many pieces spread over it: training changes every tensor."""
 
 
 def model_folder(name: str) -> Path:
@@ -42,7 +44,10 @@ def _downloaded(name: str) -> Path | None:
 
 
 def model_hash(folder: Path) -> str:
-    """Twelve digits of the model's files, by name and content; its card, the sums and hidden files do not count."""
+    """Twelve digits of the model's files, by name and content; its card, the sums and hidden files do not count.
+
+    Of a file of more than a gibibyte 64 pieces count, the first and the last among them.
+    """
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
@@ -60,5 +65,13 @@ def model_hash(folder: Path) -> str:
 def _content(path: Path) -> bytes:
     with path.open("rb") as file:
         if path.stat().st_size > _WHOLE_BYTES:
-            return hashlib.sha256(file.read(1 << 20)).digest()
+            return _pieces_hash(file, path.stat().st_size)
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def _pieces_hash(file: BinaryIO, size: int) -> bytes:
+    digest = hashlib.sha256()
+    for piece in range(_PIECES):
+        file.seek(piece * (size - _PIECE_BYTES) // (_PIECES - 1))
+        digest.update(file.read(_PIECE_BYTES))
+    return digest.digest()

@@ -21,6 +21,7 @@ from ecgray.cluster.llm import Asked, Pool
 from ecgray.errors import ClusterError, ConfigError
 from ecgray.recipes.extract import EXTRACT, ExtractConfig
 from ecgray.tables import read_table
+from ecgray.text import model_folder
 from ecgray.text.model_folder import model_hash
 from ecgray.text.prompt import load_prompt
 
@@ -174,7 +175,7 @@ def test_a_list_that_could_not_be_merged_is_in_quarantine_and_asked_again(config
     records = write_reports(config.records.with_name("lists"), ["LVH. AF now", "LVH. AF now"])
     run = dataclasses.replace(config, records=records, merge="llm")
     monkeypatch.setattr(Echo, "say", _failing(Echo.say, "\n"))
-    assert extract(run)["merge_refused"] == 1
+    assert extract(run)["merge_refused_by_code"] == {"engine_failed": 1}
     (row,) = table(run, "quarantine")
     assert (row["statement"], row["records"], row["status"], row["code"]) == (
         "af now, lvh",
@@ -185,7 +186,7 @@ def test_a_list_that_could_not_be_merged_is_in_quarantine_and_asked_again(config
     assert of_record(run, 0) == [("lvh", "Abnormal"), ("af now", "Abnormal")]
     monkeypatch.undo()
     monkeypatch.setattr(llm, "ask_all", here)
-    assert extract(run)["merge_refused"] == 0
+    assert extract(run)["merge_refused_by_code"] == {}
     assert of_record(run, 0) == [("lvh", "Abnormal")]
     assert table(run, "quarantine") == []
 
@@ -242,6 +243,28 @@ def test_the_hash_of_a_model_follows_its_files(tmp_path: Path) -> None:
     second = model_hash(folder)
     (folder / "model.safetensors").write_bytes(b"2")
     assert len({first, second, model_hash(folder)}) == 3
+
+
+def test_of_a_large_file_pieces_all_over_it_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_folder, "_WHOLE_BYTES", 1 << 20)
+    folder = stand_in_model(tmp_path / "m")
+    weights = bytearray(40 << 20)
+    hashes = set()
+    for place in (None, 0, 20 << 20, (40 << 20) - 1):
+        if place is not None:
+            weights[place : place + (1 << 20)] = b"1" * len(weights[place : place + (1 << 20)])
+        (folder / "model.safetensors").write_bytes(weights)
+        hashes.add(model_hash(folder))
+    assert len(hashes) == 4
+
+
+def test_other_weights_of_the_same_size_are_another_input(config: ExtractConfig) -> None:
+    weights = Path(config.model) / "model.safetensors"
+    weights.write_bytes(b"1")
+    extract(config)
+    weights.write_bytes(b"2")
+    with pytest.raises(ConfigError, match="the input"):
+        extract(config)
 
 
 def test_recipes_ask_the_same_question() -> None:

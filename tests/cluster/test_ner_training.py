@@ -63,7 +63,7 @@ def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path):
 def test_it_learns_from_what_a_larger_model_answered(tmp_path: Path):
     """A base of ours goes on with pairs out of an extract job's cache."""
     base = finished(tmp_path / "base", *SMALL)["model"]
-    pairs = draw_pairs(60, seed=9, step=0, rank=0, unknown_share=0.2)
+    pairs = draw_pairs(60, seed=9, step=0, unknown_share=0.2)
     columns = {name: pa.nulls(60, CACHE.field(name).type) for name in CACHE.names}
     columns["text"] = pa.array([each.text for each in pairs])
     columns["answer"] = pa.array([write_answer(each.reading) for each in pairs])
