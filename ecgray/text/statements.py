@@ -13,6 +13,8 @@ _CONTROL = dict.fromkeys([*range(32), *range(127, 160), 0x2028, 0x2029], " ")
 _UNSEEN = dict.fromkeys([*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0xFEFF, 0xFFFD], " ")
 _BLANKS = str.maketrans(_CONTROL | _UNSEEN)
 _ORNAMENT = re.compile(r"\*\*\*|=-|=")
+_CHEST_LEADS = re.compile(r"\b(v[1-9])((?:,[1-9](?!\d))+)(?!\s?m[mvs]\b)")
+"""Chest leads whose letter is written once, as "v5,6"; no "v1,5 mv"."""
 _LINE_END = re.compile(r"[\n\r\v\f\x85\u2028\u2029]+")
 _MARK = re.compile(r"[();]|\.(?=\s|$)")
 _SHORTENED = re.compile(
@@ -32,12 +34,18 @@ def clean_report(text: str) -> str:
     r"""A report in one line: lower case, single blanks, `ekg` as `ecg`, the machine's ornaments left out.
 
     Line ends, control characters, byte-order marks and characters of no width become blanks; nothing else is lost.
+    Every chest lead gets its letter.
 
-    >>> clean_report("\ufeff*** Abnormal EKG ***\nSinus  rhythm")
-    'abnormal ecg sinus rhythm'
+    >>> clean_report("\ufeff*** Abnormal EKG ***\nT inverted  in V4,5,6")
+    'abnormal ecg t inverted in v4, v5, v6'
     """
     plain = _ORNAMENT.sub(" ", text.translate(_BLANKS).lower())
-    return " ".join(plain.replace("ekg", "ecg").split())
+    return _CHEST_LEADS.sub(_with_letters, " ".join(plain.replace("ekg", "ecg").split()))
+
+
+def _with_letters(leads: re.Match[str]) -> str:
+    first, others = leads.groups()
+    return ", v".join([first, *re.findall(r"\d", others)])
 
 
 def words_in(report: str) -> int:

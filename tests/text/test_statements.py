@@ -47,6 +47,8 @@ from ecgray.text.statements import clean_report, split_statements, words_in
         ("Sinus rhythm. sinus  RHYTHM", ["sinus rhythm"]),
         ("Andersen syndrome. Orthodromic tachycardia", ["andersen syndrome", "orthodromic tachycardia"]),
         ("*** Abnormal EKG ***", ["abnormal ecg"]),
+        ("T inverted in I,V5,6. R 1.2 mV in V1,3,5", ["t inverted in i,v5, v6", "r 1.2 mv in v1, v3, v5"]),
+        ("R in V1,5 mV. Q in V1, 3 beats. V1,25 s", ["r in v1,5 mv", "q in v1, 3 beats", "v1,25 s"]),
         ("---", []),
         (" . ; ..\n", []),
         ("", []),
