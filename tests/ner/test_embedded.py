@@ -59,10 +59,10 @@ def test_it_knows_what_it_knows(read: Read):
 
 @pytest.mark.ray
 def test_statements_that_nobody_wrote_the_grammar_for(read: Read):
-    """The aims are a precision of 0.9 and a recall of 0.8; docs/results.md says what is reached on the whole file."""
+    """What is reached stands in docs/results.md."""
     blind = [each for each in read_blind() if not each.reading.unknown]
     score = score_readings(read([each.text for each in blind]), [each.reading for each in blind])
-    assert score.precision >= 0.88
+    assert score.precision >= 0.9
     assert score.recall >= 0.8
 
 
