@@ -6,8 +6,7 @@ An answered entity is right
 - term: if it is a gold term,
 - lenient: if it is a gold term, or an ancestor or a descendant of one.
 
-Phrases without a gold term hold nothing to find, so any entity there is false. Terms of the group `technical` there are
-counted apart (`technical_extra`): they may be true remarks that the gold does not list.
+Phrases without a gold term hold nothing to find, so any entity there is false.
 """
 
 from __future__ import annotations
@@ -130,11 +129,10 @@ def _kind(phrases: Sequence[Phrase], answers: Mapping[str, Answer], kind: str) -
 
 
 def _entities(phrases: Sequence[Phrase], answers: Mapping[str, Answer]) -> dict[str, Any]:
-    counted = [_counted(one, answers) for one in phrases]
+    counted = [answers[one.text].named for one in phrases]
     found: dict[str, Any] = {
         "gold": sum(len(one.gold) for one in phrases),
         "answered": sum(map(len, counted)),
-        "technical_extra": sum(len(answers[one.text].named) for one in phrases) - sum(map(len, counted)),
     }
     for name, right in RULES.items():
         hits = [[right(each, one.gold) for each in named] for one, named in zip(phrases, counted, strict=True)]
@@ -144,17 +142,9 @@ def _entities(phrases: Sequence[Phrase], answers: Mapping[str, Answer]) -> dict[
     return found
 
 
-def _counted(phrase: Phrase, answers: Mapping[str, Answer]) -> frozenset[Named]:
-    """The answered entities without the technical extras."""
-    named = answers[phrase.text].named
-    if phrase.gold:
-        return named
-    return frozenset(each for each in named if each[0] not in TERMS or TERMS[each[0]].group != "technical")
-
-
 def is_right(phrase: Phrase, answers: Mapping[str, Answer], right: Right) -> bool:
     """Whether all that stands in a phrase was found and nothing else; a failed answer is never right."""
-    named = _counted(phrase, answers)
+    named = answers[phrase.text].named
     if answers[phrase.text].state == "failed":
         return False
     return all(right(each, phrase.gold) for each in named) and all(right(each, named) for each in phrase.gold)
