@@ -198,6 +198,8 @@ def _decorated(found: Finding, rng: random.Random) -> Finding:
         if more:
             return Finding(f"{severity} {text}", (more,), f"{severity} {text}")
         return Finding(f"{severity} {text}", (name,), cited)
+    if name in _families() and dice < 0.2:
+        return Finding(glue(text, rng.choice(frames()["no_site"])), (name,), cited)
     if "infarction" in name and not re.match("acute|old|recent", name) and dice < 0.5:
         return Finding(glue(text, rng.choice(frames()["age_after"])), (name,), cited)
     if name in _CONDUCTION and dice < 0.5:

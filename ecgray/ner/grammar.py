@@ -14,6 +14,7 @@ Rules that hold for every drawn statement, and so for what the model learns:
 
 from __future__ import annotations
 
+import itertools
 import random
 import zlib
 from collections.abc import Sequence
@@ -109,20 +110,22 @@ def _plain(rng: random.Random) -> Statement:
 
 
 def _joined(rng: random.Random) -> Statement:
-    """Two to four findings; a hedge before the first is carried on by "and"."""
-    number = rng.choice([2, 2, 2, 2, 3, 3, 4])
+    """Two to four findings; a hedge before the first is carried on by "and", one behind a finding is its own."""
+    joins = ["", *(rng.choice(frames()["join"]) for _ in range(rng.choice([1, 1, 1, 1, 2, 2, 3]))), ""]
     said: list[tuple[Finding, Certainty | None]] = []
     text, carried = "", False
-    for place in range(number):
+    for join, after in itertools.pairwise(joins):
         found = draw_finding(rng)
-        join = rng.choice(frames()["join"]) if place else ""
         carried = carried and join in AND_LIKE
         hedged = None
         if rng.random() < 0.22:
-            hedged = _hedge(found, rng, part="train", before_only=True)
+            alone = not carried and join not in AND_LIKE and after not in AND_LIKE
+            hedged = _hedge(found, rng, part="train", before_only=not alone)
         carried = carried or bool(hedged)
+        if text.endswith("?") and join not in AND_LIKE and rng.random() < 0.5:
+            join = ""
         piece = hedged or found.text
-        text = glue(glue(text, join), piece) if place else piece
+        text = glue(glue(text, join) if join else text, piece) if text else piece
         said.append((found, "Uncertain" if carried else None))
     return say(text, *said)
 
@@ -200,8 +203,10 @@ def _negated(rng: random.Random) -> Statement:
     found = _abnormal_finding(rng)
     if rng.random() < 0.7:
         text = f"{rng.choice(frames()['negation_before'])} {found.text}"
-        if rng.random() < 0.2:
-            text = f"{text} or {_abnormal_finding(rng).text}"
+        if rng.random() < 0.3:
+            more = [_abnormal_finding(rng).text for _ in range(rng.choice([1, 1, 2, 2, 3]))]
+            last = rng.choice([" or ", ", or ", " nor ", " and "])
+            text = f"{', '.join([text, *more[:-1]])}{last}{more[-1]}"
     else:
         text = glue(found.text, rng.choice(frames()["negation_after"]))
     return _unless_a_wording(text, Statement(text, Reading((), unknown=False)))
@@ -222,6 +227,16 @@ def _without(rng: random.Random) -> Statement:
     text = f"{glue(found.text, rng.choice(frames()['without']))} {_abnormal_finding(rng).text}"
     if rng.random() < 0.25:
         text = f"{text}{rng.choice([', no ', ' or ', ' and no '])}{_abnormal_finding(rng).text}"
+    return _unless_a_wording(text, say(text, (found, None)))
+
+
+def _replaced(rng: random.Random) -> Statement:
+    """What was and what is: "atrial fibrillation has been replaced by sinus rhythm"; only what is counts."""
+    gone, found = draw_finding(rng), draw_finding(rng)
+    if rng.random() < 0.5:
+        text = f"{glue(gone.text, rng.choice(frames()['gone_before']))} {found.text}"
+    else:
+        text = f"{glue(found.text, rng.choice(frames()['gone_after']))} {gone.text}"
     return _unless_a_wording(text, say(text, (found, None)))
 
 
@@ -276,7 +291,8 @@ _KINDS = {
     _caused: 7,
     _either: 3,
     _considered: 3,
-    _negated: 9,
+    _negated: 12,
+    _replaced: 3,
     _without: 6,
     _otherwise: 2,
     _remark: 5,
