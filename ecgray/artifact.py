@@ -92,6 +92,24 @@ def load_model(folder: Path) -> ModelFolder:
     return ModelFolder(folder, config, preprocessor, tensors, fingerprint)
 
 
+def check_sums(folder: Path) -> None:
+    """Hold every file that SHA256SUMS names against its sum; a folder without sums is taken as it is.
+
+    Raises `ArtifactError` where a file is missing or is not the one that was written.
+    """
+    sums = folder / SUMS
+    for line in sums.read_text(errors="replace").splitlines() if sums.is_file() else ():
+        digest, _, name = line.partition("  ")
+        path = folder / name
+        if not path.is_file():
+            raise ArtifactError(f"{folder} lacks {name}, which {SUMS} names; copy the whole folder again.")
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                raise ArtifactError(
+                    f"{path} is not the file that was written (SHA-256 differs); copy the folder again."
+                )
+
+
 def _verified(folder: Path) -> tuple[dict[str, bytes], str]:
     sums = folder / SUMS
     if not sums.is_file():

@@ -126,9 +126,7 @@ STATEMENTS = pa.schema(
     [
         _field("statement", pa.string(), "the statement, cleaned: lower case, single blanks"),
         _field("records", pa.int64(), "how many records it stands in"),
-        _field(
-            "status", pa.string(), "read, nothing (no finding), partly (unknown in part), unknown, refused, unmerged"
-        ),
+        _field("status", pa.string(), "read, nothing (no finding), partly (read), unknown, uncited, refused, unmerged"),
         _field("entities", pa.int32(), "how many entities it gave"),
         _field("uncited", pa.int32(), "entities dropped because their cited words do not stand in the statement"),
         _field("code", pa.string(), "why it was refused: a stable word (docs/data.md); null as a rule"),
@@ -216,6 +214,26 @@ def read_table(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """A whole table in memory; name the columns and leave `ecg` out unless you need it."""
     files = parquet_files(folder)
     return pa.concat_tables(pq.read_table(path, columns=list(columns) if columns else None) for path in files)
+
+
+def read_columns(file: Path, fields: Sequence[pa.Field]) -> pa.Table:
+    """Some columns of one file of a table.
+
+    Raises `ConfigError` where the file cannot be read, lacks one of the columns, or holds another type there.
+    """
+    try:
+        schema = pq.read_schema(file)
+        odd = [each for each in fields if each.name not in schema.names or schema.field(each.name).type != each.type]
+        if not odd:
+            return pq.read_table(file, columns=[each.name for each in fields])
+    except (pa.ArrowException, OSError) as error:
+        raise ConfigError(
+            f"{file} cannot be read as Parquet ({type(error).__name__}); copy it again, or run the job that wrote it."
+        ) from None
+    has = f"of type {schema.field(odd[0].name).type}" if odd[0].name in schema.names else "missing"
+    raise ConfigError(
+        f"{file}: column {odd[0].name!r} is {has}, and must be of type {odd[0].type}; docs/data.md lists the columns."
+    )
 
 
 def write_table(table: pa.Table, path: Path, *, row_group: int = TEXT_ROWS, repetitive: bool = False) -> None:

@@ -16,6 +16,8 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from ecgray.errors import ClusterError, ConfigError
+from ecgray.settings import fingerprint
+from ecgray.text.model_folder import model_hash
 from ecgray.text.prompt import Prompt
 
 _LEAST_ROOM = 16
@@ -62,22 +64,33 @@ class Engine(Protocol):
         ...
 
 
+def engine_class(name: str) -> Any:
+    """The class of an engine of one's own: `module:Class` or `FILE.py:Class`.
+
+    Raises `ConfigError` where there is none of that name.
+    """
+    module, _, attribute = name.rpartition(":")
+    try:
+        return getattr(_module(module), attribute)
+    except Exception as error:  # its module runs as it is imported, and may raise anything
+        raise ConfigError(
+            f"engine {name!r} cannot be imported ({type(error).__name__}); it is vllm, or module:Class or "
+            "FILE.py:Class of a class like ecgray's Engine."
+        ) from None
+
+
+def answers_hash(folder: Path, engine: str) -> str:
+    """What a cache knows answers by: the model's files, and the engine where it is one of one's own."""
+    files = model_hash(folder)
+    return files if engine == "vllm" else fingerprint(files, engine)
+
+
 def make_engine(name: str, settings: EngineSettings) -> Engine:
     """The engine of this name: `vllm`, or `module:Class` or `FILE.py:Class` of one's own.
 
     Raises `ConfigError` where there is none of that name, `ClusterError` where it does not start.
     """
-    if name == "vllm":
-        kind: Any = VllmEngine
-    else:
-        module, _, attribute = name.rpartition(":")
-        try:
-            kind = getattr(_module(module), attribute)
-        except Exception as error:  # its module runs as it is imported, and may raise anything
-            raise ConfigError(
-                f"engine {name!r} cannot be imported ({type(error).__name__}); it is vllm, or module:Class or "
-                "FILE.py:Class of a class like ecgray's Engine."
-            ) from None
+    kind = VllmEngine if name == "vllm" else engine_class(name)
     try:
         engine: Engine = kind(settings)
     except (ConfigError, ClusterError):

@@ -124,6 +124,8 @@ class ByEntities:
         write_bytes(out / "review.csv", write_review(self._mapped, self._records, self._opinions))
         how = count_how(self._mapped)
         del how["unmapped"]  # already counted with the labels
+        if self._opinions:  # a decision about an entity that no record names may be a slip of the pen
+            figures["decisions_unused"] = len(decisions(self._opinions).keys() - self._records.keys())
         return figures | how
 
 

@@ -17,25 +17,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from ecgray.artifact import check_sums
 from ecgray.cluster.cache import look_up
+from ecgray.cluster.engine import answers_hash, engine_class
 from ecgray.errors import ConfigError, EcgrayError
 from ecgray.output import OutputFolder, output_folder
-from ecgray.settings import fingerprint
-from ecgray.tables import ENTITIES, STATEMENTS, parquet_files, table_folder, write_table, write_tables
+from ecgray.tables import (
+    ENTITIES,
+    RECORDS,
+    STATEMENTS,
+    parquet_files,
+    read_columns,
+    table_folder,
+    write_table,
+    write_tables,
+)
 from ecgray.text.entities import Entity, Reading, read_answer
 from ecgray.text.joining import Found, found_in, merged
 from ecgray.text.model_folder import model_folder, model_hash
 from ecgray.text.prompt import Prompt, load_prompt, merge_question, prompt_path, read_groups
-from ecgray.text.statements import clean_report, split_statements, words_in
+from ecgray.text.statements import is_empty, texts_of
 
 if TYPE_CHECKING:
     from ecgray.cluster.llm import Asked
     from ecgray.recipes.extract import ExtractConfig
 
 DIARIES = ".asking"
+_READ = [RECORDS.field(name) for name in ("record_id", "subject_id", "report")]
 FINAL = {"too_long"}
 """Codes that asking again does not change."""
 _OUTCOME = ("answered", "refused_by_code", "merge_refused_by_code")
@@ -48,6 +58,9 @@ def extract(config: ExtractConfig) -> dict[str, Any]:
     A finished OUT is returned as it is; where statements were refused in it, those are asked again.
     """
     model = model_folder(config.model)
+    check_sums(model)
+    if config.engine != "vllm":
+        engine_class(config.engine)
     inputs: dict[str, Path | str] = {
         "records": config.records,
         "model": model_hash(model),
@@ -84,21 +97,17 @@ class _Gathered:
     """In how many records each distinct text stands."""
 
 
-def _answers_hash(config: ExtractConfig, model: Path) -> str:
-    """What the cache knows answers by: the model's files, and the engine where it is one of your own."""
-    files = model_hash(model)
-    return files if config.engine == "vllm" else fingerprint(files, config.engine)
-
-
 class _Run:
     """One run of the job: its settings, where it writes, what it knows so far."""
 
     def __init__(self, config: ExtractConfig, folder: OutputFolder, model: Path) -> None:
         self.config, self.out, self.model = config, folder.path, model
-        self.model_hash = _answers_hash(config, model)
+        self.model_hash = answers_hash(model, config.engine)
         self.cache = (config.cache or folder.path / "cache").absolute()
         self.parts = parquet_files(table_folder(config.records, "records"))
-        self.texts_of = functools.lru_cache(maxsize=1 << 16)(functools.partial(texts_of, config))
+        self.texts_of = functools.lru_cache(maxsize=1 << 16)(
+            functools.partial(texts_of, unit=config.unit, min_words=config.min_words)
+        )
         self.readings: dict[str, Reading] = {}
         self.codes: dict[str, str] = {}
         self.unmerged: list[dict[str, Any]] = []
@@ -111,6 +120,8 @@ class _Run:
         figures = self._extract(gathered)
         figures |= self._timed("join", lambda: self._join(self._merge()))
         self._write_statements(gathered.texts)
+        if not figures["answered"] or (figures["uncited"] and not figures["entities"]):
+            print("extract: warning: no answer can be used; is this model made for it?", file=sys.stderr)
         figures["seconds"] = {name: round(value, 2) for name, value in self.seconds.items()}
         return figures | {"model": self.config.model, "model_hash": self.model_hash, "out": str(self.out)}
 
@@ -123,13 +134,13 @@ class _Run:
     def _gather(self) -> _Gathered:
         gathered = _Gathered()
         for part in tqdm(self.parts, unit="file", desc="reports"):
-            reports = pq.read_table(part, columns=["report"])["report"].to_pylist()
+            reports = read_columns(part, _READ)["report"].to_pylist()
             gathered.records += len(reports)
             for report, count in Counter(report or "" for report in reports).items():
                 texts = self.texts_of(report)
                 if not texts:
-                    gathered.empty += count * _is_empty(report)
-                    gathered.short += count * (not _is_empty(report))
+                    gathered.empty += count * is_empty(report)
+                    gathered.short += count * (not is_empty(report))
                 for text in texts:
                     gathered.texts[text] += count
         print(
@@ -214,7 +225,7 @@ class _Run:
             return {}, {}
         questions: Counter[str] = Counter()
         for part in self.parts:
-            for report, records in Counter(pq.read_table(part, columns=["report"])["report"].to_pylist()).items():
+            for report, records in Counter(read_columns(part, _READ)["report"].to_pylist()).items():
                 names = {each.entity.name for each in found_in(self.texts_of(report or ""), self.readings)}
                 if len(names) > 1:
                     questions[merge_question(sorted(names))] += records
@@ -234,7 +245,7 @@ class _Run:
         rows_of = functools.lru_cache(maxsize=1 << 16)(functools.partial(self._rows, groups))
         entities = with_refused = 0
         for part in tqdm(self.parts, unit="file", desc="join"):
-            records = pq.read_table(part, columns=["record_id", "subject_id", "report"])
+            records = read_columns(part, _READ)
             columns: list[list[str]] = [[] for _ in ENTITIES]
             for record, subject, report in zip(*(column.to_pylist() for column in records.columns), strict=True):
                 found, refused = rows_of(report or "")
@@ -274,18 +285,6 @@ class _Run:
         if reading is None:
             return row | {"status": "refused", "entities": 0, "uncited": 0}
         return row | {"status": reading.status, "entities": len(reading.entities), "uncited": reading.uncited}
-
-
-def texts_of(config: ExtractConfig, report: str) -> tuple[str, ...]:
-    """What the model is asked about a report: its statements or its cleaned text; nothing where it is passed over."""
-    cleaned = clean_report(report)
-    if words_in(cleaned) < max(config.min_words, 1):
-        return ()
-    return (cleaned,) if config.unit == "report" else split_statements(report)
-
-
-def _is_empty(report: str) -> bool:
-    return words_in(clean_report(report)) == 0
 
 
 def _by_code(codes: Mapping[str, str]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import functools
 import shutil
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -69,6 +70,8 @@ def label(config: LabelConfig) -> dict[str, Any]:
         write_json(folder.path / "terms.json", tally.terms() | source.noted())
         _write_frequency(tally, folder.path)
         figures = tally.figures(source.reasons) | source.finish(folder.path)
+        if not tally.count:
+            print("label: warning: no record got a label; the figures say why", file=sys.stderr)
         return folder.finish(figures | {"out": str(folder.path)})
 
 

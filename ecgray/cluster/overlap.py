@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 def overlap(config: OverlapConfig) -> dict[str, Any]:
     """Write OUT/overlap.csv, nearest.csv and overlap.svg; returns the counts."""
+    tasks = [load_task(name) for name in dict.fromkeys(config.queries)]
     own = {f"queries of {name}": Path(name) for name in config.queries if name not in TASKS}
     with output_folder(config.out, config, inputs={"labels": config.labels, **own}) as folder:
         if folder.done is not None:
             return folder.done
         terms = _terms(config.labels, config.min_train_count)
-        tasks = [load_task(name) for name in dict.fromkeys(config.queries)]
         found = find_overlap(terms, tasks, load_text_encoder(config.text_encoder), threshold=config.threshold)
         _write_tables(found, tasks, folder.path)
         write_bytes(folder.path / "overlap.svg", _draw(found, len(terms), config).encode())

@@ -73,6 +73,8 @@ class Reading:
         """The word of the statements table for what the answer says."""
         if self.unknown:
             return "partly" if self.entities else "unknown"
+        if not self.entities and self.uncited:
+            return "uncited"
         return "read" if self.entities else "nothing"
 
 

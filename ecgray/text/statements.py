@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 _CONTROL = dict.fromkeys([*range(32), *range(127, 160), 0x2028, 0x2029], " ")
 _UNSEEN = dict.fromkeys([*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), 0xFEFF, 0xFFFD], " ")
@@ -55,6 +56,25 @@ def words_in(report: str) -> int:
     (4, 0)
     """
     return sum(any(letter.isalnum() for letter in word) for word in report.split())
+
+
+def is_empty(report: str) -> bool:
+    """Whether a report as it came has no word."""
+    return words_in(clean_report(report)) == 0
+
+
+def texts_of(report: str, *, unit: Literal["statement", "report"], min_words: int) -> tuple[str, ...]:
+    """What a language model is asked about a report: its statements, or its cleaned text.
+
+    Nothing where the whole report has fewer than `min_words` words (SuPreME: 3), or none.
+
+    >>> texts_of("Sinus rhythm. LVH", unit="statement", min_words=3), texts_of("LVH", unit="statement", min_words=3)
+    (('sinus rhythm', 'lvh'), ())
+    """
+    cleaned = clean_report(report)
+    if words_in(cleaned) < max(min_words, 1):
+        return ()
+    return (cleaned,) if unit == "report" else split_statements(report)
 
 
 def split_statements(report: str) -> tuple[str, ...]:

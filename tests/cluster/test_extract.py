@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from fake_engines import Echo, asked
 from reports_table import stand_in_model, write_reports
@@ -15,10 +16,11 @@ from tiny_llama import TEMPLATE, TURN, tiny_llama
 from ecgray.cluster import llm
 from ecgray.cluster.asking import Asking, answer_part
 from ecgray.cluster.cache import part_name
-from ecgray.cluster.engine import frame, plain_tokens
+from ecgray.cluster.engine import Said, frame, plain_tokens
 from ecgray.cluster.extract import extract
 from ecgray.cluster.llm import Asked, Pool
-from ecgray.errors import ClusterError, ConfigError
+from ecgray.errors import ArtifactError, ClusterError, ConfigError
+from ecgray.ner.folder import write_sums
 from ecgray.recipes.extract import EXTRACT, ExtractConfig
 from ecgray.tables import read_table
 from ecgray.text import model_folder
@@ -265,6 +267,48 @@ def test_other_weights_of_the_same_size_are_another_input(config: ExtractConfig)
     weights.write_bytes(b"2")
     with pytest.raises(ConfigError, match="the input"):
         extract(config)
+
+
+def test_a_model_that_was_damaged_is_refused(config: ExtractConfig) -> None:
+    folder = Path(config.model)
+    (folder / "model.safetensors").write_bytes(b"as it was written")
+    write_sums(folder)
+    (folder / "model.safetensors").write_bytes(b"as it was damaged")
+    with pytest.raises(ArtifactError, match="SHA-256 differs"):
+        extract(config)
+    assert not config.out.exists()
+
+
+def test_an_engine_that_is_none_leaves_no_folder(config: ExtractConfig) -> None:
+    with pytest.raises(ConfigError, match="cannot be imported"):
+        extract(dataclasses.replace(config, engine="nowhere.py:Engine"))
+    assert not config.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "match"),
+    [
+        (lambda table: table.drop(["report"]), "column 'report' is missing"),
+        (lambda table: table.set_column(table.column_names.index("report"), "report", [[1] * len(table)]), "int64"),
+    ],
+)
+def test_records_without_a_report_to_read_are_refused(config: ExtractConfig, spoil: Any, match: str) -> None:
+    part = sorted(config.records.glob("*.parquet"))[1]
+    pq.write_table(spoil(pq.read_table(part)), part)
+    with pytest.raises(ConfigError, match=match):
+        extract(config)
+    part.write_bytes(b"PAR1 this is none")
+    with pytest.raises(ConfigError, match="cannot be read as Parquet"):
+        extract(config)
+
+
+def test_a_model_whose_answers_hold_nothing_is_said(config: ExtractConfig, monkeypatch, capsys) -> None:
+    invented = '{"unknown": false, "entities": [{"cited": "xyz", "entity": "lvh", "certainty": "Abnormal"}]}'
+    monkeypatch.setattr(Echo, "say", lambda *_: Said(invented, None, 5, 5))
+    figures = extract(config)
+    assert figures["entities"] == 0 < figures["uncited"]
+    assert "no answer can be used" in capsys.readouterr().err
+    assert {row["status"] for row in table(config, "statements")} == {"uncited", "refused"}
 
 
 def test_recipes_ask_the_same_question() -> None:
