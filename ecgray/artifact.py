@@ -97,49 +97,46 @@ def check_sums(folder: Path) -> None:
 
     Raises `ArtifactError` where a file is missing or is not the one that was written.
     """
-    sums = folder / SUMS
-    for line in sums.read_text(errors="replace").splitlines() if sums.is_file() else ():
-        digest, _, name = line.partition("  ")
-        path = folder / name
-        if not path.is_file():
-            raise ArtifactError(f"{folder} lacks {name}, which {SUMS} names; copy the whole folder again.")
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                raise ArtifactError(
-                    f"{path} is not the file that was written (SHA-256 differs); copy the folder again."
-                )
+    if (folder / SUMS).is_file():
+        for name, digest in _listed(folder, (folder / SUMS).read_bytes()).items():
+            with _present(folder, name).open("rb") as file:
+                _hold(folder / name, hashlib.file_digest(file, "sha256").hexdigest(), digest)
 
 
 def _verified(folder: Path) -> tuple[dict[str, bytes], str]:
-    sums = folder / SUMS
-    if not sums.is_file():
+    if not (folder / SUMS).is_file():
         raise ArtifactError(f"{folder} holds no {SUMS}; give a folder that a training job wrote (OUT/model).")
-    listed = sums.read_bytes()
-    expected = _parse(folder, listed)
-    contents = {}
-    for name, digest in expected.items():
-        path = folder / name
-        if not path.is_file():
-            raise ArtifactError(f"{folder} lacks {name}, which {SUMS} names; copy the whole folder again.")
-        contents[name] = path.read_bytes()
-        if _sum(contents[name]) != digest:
-            raise ArtifactError(
-                f"{folder / name} is not the file that was written (SHA-256 differs); copy the folder again."
-            )
-    return contents, _sum(listed)[:12]
+    sums = (folder / SUMS).read_bytes()
+    expected = _listed(folder, sums)
+    for name in _REQUIRED:
+        if name not in expected:
+            raise ArtifactError(f"{folder / SUMS} does not name {name}; a model folder needs {', '.join(_REQUIRED)}.")
+    contents = {name: _present(folder, name).read_bytes() for name in expected}
+    for name, content in contents.items():
+        _hold(folder / name, _sum(content), expected[name])
+    return contents, _sum(sums)[:12]
 
 
-def _parse(folder: Path, listed: bytes) -> dict[str, str]:
+def _listed(folder: Path, sums: bytes) -> dict[str, str]:
+    """The files that SHA256SUMS names, and their sums."""
     expected = {}
-    for line in listed.decode(errors="replace").splitlines():
+    for line in sums.decode(errors="replace").splitlines():
         digest, _, name = line.partition("  ")
         if len(digest) != 64 or not name or Path(name).name != name:
             raise ArtifactError(f"{folder / SUMS} has a line that is no '<sha256>  <file>'; copy the folder again.")
         expected[name] = digest
-    for name in _REQUIRED:
-        if name not in expected:
-            raise ArtifactError(f"{folder / SUMS} does not name {name}; a model folder needs {', '.join(_REQUIRED)}.")
     return expected
+
+
+def _present(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        raise ArtifactError(f"{folder} lacks {name}, which {SUMS} names; copy the whole folder again.")
+    return folder / name
+
+
+def _hold(path: Path, digest: str, expected: str) -> None:
+    if digest != expected:
+        raise ArtifactError(f"{path} is not the file that was written (SHA-256 differs); copy the folder again.")
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
