@@ -35,7 +35,7 @@ class Workers:
     """How many processes train, and what each of them gets."""
 
     number: int
-    """0: this process itself, without Ray's scheduling, as in a sweep's trial."""
+    """0: the calling process itself, for tests."""
     cpus: float
     gpu: bool
 
