@@ -11,6 +11,7 @@ from blind import read_blind
 from ecgray.ner.grammar import draw_statement
 from ecgray.ner.score import score_readings
 from ecgray.ner.strangers import draw_unknown
+from ecgray.ner.words import wordings
 from ecgray.text.entities import Reading
 from ecgray.text.model_folder import model_folder
 from ecgray.text.terms import TERMS
@@ -70,6 +71,43 @@ def test_statements_that_nobody_wrote_the_grammar_for(read: Read):
 def test_a_negated_finding_gives_no_entity(read: Read):
     said = read(["no evidence of atrial fibrillation", "without st elevation", "left bundle branch block is absent"])
     assert [reading and reading.entities for reading in said] == [(), (), ()]
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ventricular tachycardia is unlikely",
+        "unlikely to be atrial fibrillation",
+        "lvh criteria not met",
+        "ruled out: acute mi",
+        "not consistent with pericarditis",
+        "prior ecg showed lbbb",
+        "no st elevation, st depression or t wave inversion",
+    ],
+)
+def test_what_is_denied_or_past_is_no_finding(read: Read, statement: str):
+    assert [reading and reading.entities for reading in read([statement])] == [()]
+
+
+@pytest.mark.ray
+def test_what_was_replaced_is_no_finding(read: Read):
+    said = read(["atrial fibrillation replaced by sinus rhythm", "lbbb has replaced rbbb"])
+    names = [[entity.name for entity in reading.entities] for reading in said if reading]
+    assert names == [["sinus rhythm"], ["left bundle branch block"]]
+
+
+@pytest.mark.ray
+def test_the_wordings_of_the_library(read: Read):
+    """One by one, with nothing around them; docs/results.md says how many it misreads."""
+    rows = [(name, text) for name, each in wordings().items() for text in each]
+    said = read([text for _, text in rows])
+    wrong = [
+        text
+        for (name, text), reading in zip(rows, said, strict=True)
+        if reading is None or reading.unknown or [entity.name for entity in reading.entities] != [name]
+    ]
+    assert len(wrong) <= 0.05 * len(rows)
 
 
 @pytest.mark.ray

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from ecgray.ner.findings import draw_finding
 from ecgray.ner.grammar import certainty_of, draw_statement, is_held_out
 from ecgray.ner.phrases import base_form, holds_wording, owners
 from ecgray.ner.strangers import draw_unknown, known_words, strange_word
@@ -95,3 +96,26 @@ def test_a_statement_called_unknown_without_entities_holds_no_wording_by_itself(
         words = each.text.split()
         if not each.reading.entities and holds_wording(words):
             assert any(word.strip(",") not in known_words() for word in words), each.text
+
+
+@pytest.mark.parametrize("frame", ["has been replaced by", "has given way to", "has converted to"])
+def test_what_was_replaced_is_not_drawn_as_a_finding(frame):
+    """Only what stands behind the frame counts, so its words are those that are cited."""
+    found = [each for each in drawn(20_000) if each.text.count(frame) == 1 and ". " not in each.text]
+    assert len(found) > 5
+    for each in found:
+        after = each.text.partition(frame)[2]
+        assert all(entity.cited in after for entity in each.reading.entities), each.text
+
+
+def test_a_list_behind_a_negation_is_negated():
+    begins = ("no evidence", "no sign", "absence of ", "no definite ", "there is no ")
+    lists = [each for each in drawn(20_000) if each.text.startswith(begins) and " nor " in each.text]
+    assert len(lists) > 3
+    assert all(not each.reading.entities for each in lists if ". " not in each.text)
+
+
+def test_a_missing_lead_may_be_any_lead():
+    rng = random.Random(3)
+    texts = " ".join(draw_finding(rng, term="missing lead").text for _ in range(600))
+    assert all(f"lead {lead}" in texts for lead in ("ii", "avf", "v2", "v6"))
