@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from processes import workers_of
 
 from ecgray.cluster import connect
 from ecgray.errors import ClusterError
@@ -57,18 +58,11 @@ def test_our_own_ray_runs_no_job_of_a_stranger(ray_session: None):
     """Ray's agent takes jobs on every interface; without the token it must not. It is up a little after Ray."""
     ours, refused, began = psutil.Process(), 0, time.monotonic()
     while not refused and time.monotonic() - began < 60:
-        agents = [one for one in ours.children(recursive=True) if _is_agent(one)]
+        agents = workers_of(ours, "DashboardAgent")
         ports = {each.laddr.port for one in agents for each in one.net_connections("tcp") if each.status == "LISTEN"}
         refused = sum(_refuses(port) for port in ports)
         time.sleep(0.2)
     assert refused
-
-
-def _is_agent(process: psutil.Process) -> bool:
-    try:
-        return any("DashboardAgent" in word for word in process.cmdline())
-    except psutil.Error:
-        return False
 
 
 def _refuses(port: int) -> bool:

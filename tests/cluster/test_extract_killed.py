@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from fake_engines import asked
+from processes import kill_tree, kill_worker
 from reports_table import stand_in_model, write_reports
 
 from ecgray.tables import read_table
@@ -66,26 +65,6 @@ def wait_for_parts(place: Path, process: subprocess.Popen[bytes], number: int) -
         time.sleep(0.01)
 
 
-def kill_tree(process: subprocess.Popen[bytes]) -> None:
-    """Driver, raylet, GCS, actors: all of them, at once, without a word."""
-    driver = psutil.Process(process.pid)
-    tree = [driver, *driver.children(recursive=True)]
-    for one in tree:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            one.send_signal(signal.SIGKILL)
-    process.communicate()
-    psutil.wait_procs(tree[1:], timeout=20)
-
-
-def kill_actor(process: subprocess.Popen[bytes]) -> bool:
-    for child in psutil.Process(process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if any("MapWorker" in word for word in child.cmdline()):
-                child.kill()
-                return True
-    return False
-
-
 def test_the_whole_tree_and_an_actor_killed(place: Path) -> None:
     process = start(place)
     wait_for_parts(place, process, 3)
@@ -94,7 +73,7 @@ def test_the_whole_tree_and_an_actor_killed(place: Path) -> None:
     assert 3 * PART <= len(before) < RECORDS
     process = start(place)
     wait_for_parts(place, process, len(before) // PART + 2)
-    assert kill_actor(process)
+    assert kill_worker(psutil.Process(process.pid), "MapWorker")
     stdout, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     figures = json.loads(stdout.decode().splitlines()[-1])

@@ -1,9 +1,7 @@
 """Kill -9 in the middle of an ingest: nothing is lost, nothing doubled, nothing committed is done again."""
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from mimic_shaped import mimic_archive
+from processes import kill_tree, kill_worker
 
 from ecgray.tables import read_table
 
@@ -52,17 +51,6 @@ def wait_for_parts(out, process, number):
         time.sleep(0.005)
 
 
-def kill_tree(process):
-    """Driver, raylet, GCS, workers: all of them, at once, without a word."""
-    driver = psutil.Process(process.pid)
-    tree = [driver, *driver.children(recursive=True)]
-    for one in tree:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            one.send_signal(signal.SIGKILL)
-    process.communicate()
-    psutil.wait_procs(tree[1:], timeout=20)
-
-
 def check(archive, out, process):
     stdout, _ = process.communicate(timeout=300)
     assert process.returncode == 0
@@ -95,21 +83,7 @@ def test_a_worker_killed_four_times(archive, tmp_path):
     wait_for_parts(out, process, 1)
     killed = 0
     while killed < 4 and process.poll() is None:
-        workers = [
-            child
-            for child in psutil.Process(process.pid).children(recursive=True)
-            if any("MapBatches" in word for word in name_of(child))
-        ]
-        if workers:
-            workers[0].kill()
-            killed += 1
+        killed += kill_worker(psutil.Process(process.pid), "MapBatches")
         time.sleep(0.2)
     assert killed
     check(archive, out, process)
-
-
-def name_of(process):
-    try:
-        return process.cmdline()
-    except psutil.NoSuchProcess:
-        return []

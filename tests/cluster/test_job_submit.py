@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 from drawn_tables import draw_tables
+from processes import kill_tree
 
 ROOT = Path(__file__).parents[2]
 RAY = Path(sys.executable).with_name("ray")
@@ -53,16 +53,6 @@ def wait_for(address: str, token: str, process: subprocess.Popen[bytes], log: Pa
             return
         time.sleep(0.5)
     raise AssertionError(f"no answer at {address} in {START_S} s: {log.read_text()}")
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End the head and what it started, by process id, and nothing else."""
-    ours = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    for one in ours:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            one.kill()
-    psutil.wait_procs(ours, timeout=30)
-    process.wait(timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +89,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
         yield Head(f"http://127.0.0.1:{dashboard}", gcs, environ)
     finally:
         if process.poll() is None:
-            end(process)
+            kill_tree(process)
         shutil.rmtree(sockets, ignore_errors=True)
 
 

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow as pa
 import pytest
+from processes import kill_tree
 
 from ecgray.ner.pairs import draw_pairs
 from ecgray.recipes.command import choose
@@ -33,12 +33,6 @@ def finished(out: Path, *options: str) -> dict[str, Any]:
     said, noise = process.communicate(timeout=300)
     assert process.returncode == 0, noise[-2000:]
     return json.loads(said.splitlines()[-1])
-
-
-def kill_tree(process: subprocess.Popen[str]) -> None:
-    for one in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
-        one.kill()
-    process.communicate()
 
 
 @pytest.mark.ray

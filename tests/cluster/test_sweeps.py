@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import json
@@ -16,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from drawn_tables import draw_tables
+from processes import kill_tree, workers_of
 
 from ecgray.errors import ClusterError, ConfigError, TrainingError
 from ecgray.models import Classifier
@@ -155,15 +155,6 @@ def _wait(condition: Callable[[], bool], *, timeout_s: float = 120) -> None:
         time.sleep(0.05)
 
 
-def _workers() -> int:
-    """How many training workers live."""
-    alive = 0
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
-            alive += "RayTrainWorker" in " ".join(child.cmdline())
-    return alive
-
-
 @pytest.mark.ray
 def test_a_run_that_asha_stops_is_gone_and_marked(tables: Path, tmp_path: Path, ray_session: None) -> None:
     from ecgray.cluster.sweeps import STOPPED, _ratios, tune_dropout
@@ -177,7 +168,7 @@ def test_a_run_that_asha_stops_is_gone_and_marked(tables: Path, tmp_path: Path, 
     (perfect / STOPPED).write_text("{}")
 
     figures = tune_dropout(config)
-    _wait(lambda: _workers() == 0, timeout_s=20)
+    _wait(lambda: not workers_of(psutil.Process(), "RayTrainWorker"), timeout_s=20)
     stopped = tmp_path / "trials" / f"continuous-{fresh:.4f}"
     assert json.loads((stopped / STOPPED).read_text())["look"] == 1
     assert read_journal(stopped)[-1]["step"] < 5000
@@ -205,9 +196,7 @@ def test_a_killed_sweep_is_taken_up_tries_each_ratio_and_names_the_best(
     )
     trials = tmp_path / "trials"
     _wait(lambda: any(len(read_journal(run)) >= 9 for run in trials.glob("continuous-*")) or first.poll() is not None)
-    for process in [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]:
-        process.kill()
-    first.wait()
+    kill_tree(first)
     (finished,), (begun,) = trials.glob("grid-*"), trials.glob("continuous-*")
     assert (finished / "figures.json").exists()
     assert not (begun / "figures.json").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -17,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from drawn_tables import draw_tables
+from processes import kill_tree, workers_of
 
 from ecgray.cluster.preflight import check_room, workers_at_once
 from ecgray.cluster.training import pretrain
@@ -69,12 +69,6 @@ def _wait(condition: Callable[[], bool], *, timeout_s: float = 180) -> None:
         time.sleep(0.02)
 
 
-def _title(process: psutil.Process) -> str:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return " ".join(process.cmdline())
-    return ""
-
-
 def _steps(out: Path) -> int:
     rows = read_journal(out)
     return int(rows[-1]["step"]) if rows else 0
@@ -112,7 +106,7 @@ def test_a_worker_that_is_killed_costs_steps_but_changes_nothing(
     thread = threading.Thread(target=train, daemon=True)
     thread.start()
     _wait(lambda: _steps(tmp_path) >= 2 * EVERY or not thread.is_alive())
-    workers = [child for child in psutil.Process().children(recursive=True) if "RayTrainWorker" in _title(child)]
+    workers = workers_of(psutil.Process(), "RayTrainWorker")
     assert len(workers) == 2
     workers[-1].kill()
     killed_at = _steps(tmp_path)
@@ -131,9 +125,7 @@ def test_a_machine_that_is_killed_goes_on_by_the_same_command(
     options: dict[str, Any] = {"env": environment, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     first = subprocess.Popen([str(word) for word in command], start_new_session=True, **options)
     _wait(lambda: _steps(tmp_path) >= 2 * EVERY + 1 or first.poll() is not None)
-    for process in [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]:
-        process.kill()
-    first.communicate()
+    kill_tree(first)
     reached = _steps(tmp_path)
     assert 0 < reached < STEPS
     kept = newest_checkpoint(tmp_path / CHECKPOINTS)
