@@ -168,6 +168,27 @@ ANSWERS = pa.schema(
 """One row a record and query."""
 
 
+INTERVALS = pa.schema(
+    [
+        *_WHO,
+        _field("heart_rate_bpm", pa.float32(), "60,000 / mean RR", "bpm"),
+        _field("rr_ms", pa.float32(), "mean RR interval", "ms"),
+        _field("pr_ms", pa.float32(), "onset of P to onset of QRS; like those below the median over leads", "ms"),
+        _field("qrs_ms", pa.float32(), "QRS duration", "ms"),
+        _field("qt_ms", pa.float32(), "onset of QRS to end of T", "ms"),
+        _field("qtcf_ms", pa.float32(), "QT / RR^(1/3), RR in s (Fridericia)", "ms"),
+        _field("st60_mv", pa.float32(), "level 60 ms after the J point, in the lead where it is largest", "mV"),
+        _field("p_ms", pa.float32(), "P duration", "ms"),
+        _field("t_ms", pa.float32(), "T duration", "ms"),
+        _field("qrs_global_ms", pa.float32(), "earliest onset to latest end of QRS in any lead", "ms"),
+        _field("qt_global_ms", pa.float32(), "earliest onset of QRS to latest end of T in any lead", "ms"),
+        _field("beats", pa.int32(), "R peaks found"),
+        _field("missing", pa.list_(pa.string()), "<column>:<why it is null>, a stable word (docs/data.md)"),
+    ]
+)
+"""One row a record: what was measured on it. A value that cannot be measured is null, and says why."""
+
+
 def ecg_bytes(counts: Int16[np.ndarray, "lead=12 time=5000"]) -> bytes:
     """One ECG as it is stored."""
     return np.ascontiguousarray(counts, dtype="<i2").tobytes()

@@ -18,6 +18,7 @@ from jaxtyping import install_import_hook
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("RAY_worker_niceness", "0")  # at Ray's 15 a worker never gets up beside other work on the machine
 
 ROOT = Path(__file__).parents[1]
 BEARTYPE = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # an int is a float, as for mypy

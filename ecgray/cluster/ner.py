@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ray.train
 import torch
 from tqdm import tqdm
 
@@ -19,8 +18,9 @@ from ecgray.cluster.connect import connected
 from ecgray.cluster.engine import frame, plain_tokens
 from ecgray.cluster.ner_score import score_model
 from ecgray.cluster.preflight import check_room
+from ecgray.cluster.stepping import Stepping, refuse_diverged
 from ecgray.cluster.workers import CHECKPOINTS, Ranks, Workers, run_once, run_workers
-from ecgray.errors import ConfigError, TrainingError
+from ecgray.errors import ConfigError
 from ecgray.ner.folder import ner_card, save_folder, weights_of, write_card
 from ecgray.ner.grammar import Statement
 from ecgray.ner.model import build_model
@@ -35,16 +35,12 @@ from ecgray.text.entities import write_answer
 from ecgray.text.model_folder import model_folder, model_hash
 from ecgray.text.prompt import load_prompt
 from ecgray.text.terms import TERMS, TERMS_FILE
-from ecgray.training.checkpoints import (
-    Checkpoint,
-    newest_checkpoint,
-    pack_optimizer,
-    save_checkpoint,
-    unpack_optimizer,
-)
-from ecgray.training.journal import Journal, live_bar, read_journal
+from ecgray.training.checkpoints import newest_checkpoint
+from ecgray.training.journal import live_bar, read_journal
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ecgray.ner.step import Row
     from ecgray.recipes.train_ner import TrainNerConfig
 
@@ -138,11 +134,8 @@ def _fit(plan: NerPlan, name: str) -> None:
     config = plan.config
     workers = Workers(config.workers, config.cpus_per_worker, config.gpu)
     outcome = run_workers(ner_loop, plan, workers=workers, out=plan.out, name=name)
-    if "diverged" in outcome:
-        raise TrainingError(
-            f"training diverged at step {outcome['diverged']}: the loss is no number; lower --optimizer.learning-rate "
-            f"({config.optimizer.learning_rate:g}) and give another --out."
-        )
+    rate = config.optimizer.learning_rate
+    refuse_diverged(outcome, learning_rate=rate, field="--optimizer.learning-rate")
 
 
 def ner_loop(settings: dict[str, NerPlan]) -> dict[str, Any]:
@@ -150,41 +143,23 @@ def ner_loop(settings: dict[str, NerPlan]) -> dict[str, Any]:
     return _Run(settings["plan"]).train()
 
 
-class _Run:
+class _Run(Stepping):
     """One worker's state between two steps."""
 
     def __init__(self, plan: NerPlan) -> None:
         self.plan, self.config = plan, plan.config
-        self.ranks = Ranks(gpu=self.config.gpu, cpus=self.config.cpus_per_worker)
+        ranks = Ranks(gpu=self.config.gpu, cpus=self.config.cpus_per_worker)
+        super().__init__(ranks, out=plan.out, steps=plan.steps, checkpoint_every=self.config.checkpoint_every)
         model, self.tokenizer = plan.start()
         self.rows = row_maker(self.tokenizer)
         self.taught = plan.taught()
         loss = AnswerLoss(model.to(self.ranks.device))
         self.optimizer = make_ner_optimizer(loss, self.config.optimizer)
         self.model = model
-        self.step = 0
-        self._restore()
+        self.restore()
         self.loss = self.ranks.wrap(loss)
 
-    def train(self) -> dict[str, Any]:
-        """All steps that are left."""
-        journal = Journal(self.plan.out, after=self.step) if self.ranks.rank == 0 else None
-        try:
-            while self.step < self.plan.steps:
-                row = self._learn()
-                if not math.isfinite(row["loss"]):  # the same on every rank
-                    return {"diverged": self.step}
-                if journal is not None:
-                    journal.write(row)
-                if self.step == self.plan.steps or self.step % self.config.checkpoint_every == 0:
-                    self._save()
-                    ray.train.report({"step": self.step})
-        finally:
-            if journal is not None:
-                journal.close()
-        return {"steps": self.step}
-
-    def _learn(self) -> dict[str, float]:
+    def learn(self) -> dict[str, float]:
         """One step: this worker's share of the statements, the average of all gradients."""
         start = time.perf_counter()
         rows = self.rows(self._pairs())
@@ -200,9 +175,7 @@ class _Run:
             chunk=self.config.chunk,
             bf16=self.config.bf16,
         )
-        self.step += 1
         return {
-            "step": self.step,
             "loss": self.ranks.sum(loss) / self.ranks.world,
             "records_per_s": self.config.batch_size / (time.perf_counter() - start),
         }
@@ -216,21 +189,13 @@ class _Run:
             pairs = draw_pairs(size, seed=seed, step=step, unknown_share=self.config.unknown_share)
         return pairs[self.ranks.rank :: self.ranks.world]
 
-    def _save(self) -> None:
-        if self.ranks.rank != 0:
-            return
-        optimizer, groups = pack_optimizer(self.optimizer)
-        tensors = {"model": weights_of(self.model), "optimizer": optimizer}
-        save_checkpoint(self.plan.out / CHECKPOINTS, Checkpoint(self.step, {"optimizer_groups": groups}, tensors))
+    def sets(self) -> dict[str, dict[str, Tensor]]:
+        """The model's weights, tied ones once."""
+        return {"model": weights_of(self.model)}
 
-    def _restore(self) -> None:
-        """Take up the newest whole checkpoint."""
-        found = self.ranks.newest(self.plan.out / CHECKPOINTS)
-        if found is None:
-            return
-        self.model.load_state_dict(found.tensors["model"], strict=False)  # tied weights stand once
-        unpack_optimizer(self.optimizer, found.tensors["optimizer"], found.state["optimizer_groups"])
-        self.step = found.step
+    def load_sets(self, sets: dict[str, dict[str, Tensor]]) -> None:
+        """Take them up again."""
+        self.model.load_state_dict(sets["model"], strict=False)  # tied weights stand once
 
 
 def row_maker(tokenizer: Any) -> Callable[[list[Statement]], list[Row]]:

@@ -7,7 +7,7 @@ not at all, so a killed job loses at the most one file of records a worker.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import ray.data
-from tqdm import tqdm
 
 from ecgray.answers import figures, read_scored, results, write_answers
 from ecgray.artifact import SUMS
-from ecgray.cluster.connect import connected
-from ecgray.cluster.preflight import check_room
-from ecgray.errors import ClusterError, ConfigError, EcgrayError
+from ecgray.cluster.parts import PartWorker, work_through
+from ecgray.cluster.workers import Workers
+from ecgray.errors import ClusterError, ConfigError
 from ecgray.metrics.board import Board, make_board
 from ecgray.metrics.picture import draw_board
 from ecgray.models import Classifier
@@ -75,7 +73,9 @@ def zeroshot(config: ZeroshotConfig) -> dict[str, Any]:
         parts = _rows_asked(records, config.splits)
         _refuse_unscorable(records, task)
         questions = Questions(config, task, model.absolute(), folder.path)
-        _ask(parts, questions)
+        tables = [folder.path / RANDOM_ANSWERS, folder.path / ANSWERS]
+        size = Workers(config.workers, config.cpus_per_worker, config.gpu)
+        work_through(parts, Answerer, questions, tables=tables, size=size, name=f"zeroshot {task.name}")
         preset = loaded.model.config.preset_name
         names = {"task": task.name, "model": str(model), "preset": preset, "splits": list(config.splits)}
         return folder.finish(_report(questions, names, [part.name for part in parts]))
@@ -106,45 +106,11 @@ def _refuse_unscorable(records: Path, task: Task) -> None:
     )
 
 
-def _ask(parts: Mapping[Path, int], questions: Questions) -> None:
-    """Have every file answered that is not yet."""
-    for table in (ANSWERS, RANDOM_ANSWERS):
-        for left_over in (questions.out / table).glob(".*.parquet.*"):
-            left_over.unlink(missing_ok=True)
-    missing = [part for part in parts if not (questions.out / ANSWERS / part.name).exists()]
-    if not missing:
-        return
-    total, config = sum(parts.values()), questions.config
-    done = total - sum(parts[part] for part in missing)
-    workers = min(config.workers, len(missing))
-    with connected(), tqdm(total=total, initial=done, unit="record", desc=f"zeroshot {questions.task.name}") as bar:
-        check_room(
-            workers=workers,
-            cpus=config.cpus_per_worker,
-            gpus=int(config.gpu),
-            spare_cpus=0,
-            purpose="scoring",
-        )
-        named = ray.data.from_items([{"part": str(part)} for part in missing], override_num_blocks=len(missing))
-        answered = named.map_batches(
-            Answerer,
-            fn_constructor_args=(questions,),
-            batch_size=None,
-            compute=ray.data.ActorPoolStrategy(size=workers),
-            num_cpus=config.cpus_per_worker,
-            num_gpus=float(config.gpu),
-        )
-        for row in answered.iter_rows():
-            if row["failed"]:
-                raise ClusterError(row["failed"])
-            bar.update(row["records"])
-
-
-class Answerer:
+class Answerer(PartWorker):
     """One worker: loads the model once, encodes the queries once, answers file after file."""
 
-    def __init__(self, questions: Questions) -> None:
-        self.questions = questions
+    def __init__(self, plan: Questions) -> None:
+        self.questions = questions = plan
         self.queries = queries_of(questions.task.classes)
         device = "cuda" if questions.config.gpu else "cpu"
         model = Classifier.load(questions.model, device=device)
@@ -154,18 +120,8 @@ class Answerer:
             random.model.to(device)
             self.models[RANDOM_ANSWERS] = random
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """Answer the files of a block (one as a rule)."""
-        done = [self._answer(Path(part)) for part in batch["part"]]
-        return {name: [one[name] for one in done] for name in done[0]}
-
-    def _answer(self, part: Path) -> dict[str, Any]:
-        try:
-            return {"records": self._write(part), "failed": ""}
-        except EcgrayError as error:  # a sentence for the user; anything else is a fault of ours, and Ray's to report
-            return {"records": 0, "failed": str(error)}
-
-    def _write(self, part: Path) -> int:
+    def write(self, part: Path) -> int:
+        """Answer one file; returns the records that were asked."""
         config = self.questions.config
         asked: list[pa.Table] = []
         answers: dict[str, list[np.ndarray]] = {table: [] for table in self.models}

@@ -1,0 +1,82 @@
+"""A table's files on Ray Data, one by one: a worker that holds a model reads a file and writes one of its own.
+
+No ECG passes through the object store: a row of the dataset is the name of a file. What a worker writes exists whole or
+not at all, so a killed job loses at the most one file a worker, and the same command does what is missing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ray.data
+from tqdm import tqdm
+
+from ecgray.cluster.connect import connected
+from ecgray.cluster.preflight import check_room
+from ecgray.cluster.workers import Workers
+from ecgray.errors import ClusterError, EcgrayError
+
+
+class PartWorker(ABC):
+    """One worker: made once with the job's plan, given file after file."""
+
+    @abstractmethod
+    def __init__(self, plan: Any) -> None: ...
+
+    @abstractmethod
+    def write(self, part: Path) -> int:
+        """Do one file; returns how many rows it was."""
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        """Do the files of a block (one as a rule)."""
+        done = [self._try(Path(part)) for part in batch["part"]]
+        return {name: [one[name] for one in done] for name in done[0]}
+
+    def _try(self, part: Path) -> dict[str, Any]:
+        try:
+            return {"rows": self.write(part), "failed": ""}
+        except EcgrayError as error:  # a sentence for the user; anything else is a fault of ours, and Ray's to report
+            return {"rows": 0, "failed": str(error)}
+
+
+def work_through(
+    parts: Mapping[Path, int],
+    worker: type[PartWorker],
+    plan: object,
+    *,
+    tables: Sequence[Path],
+    size: Workers,
+    name: str,
+) -> None:
+    """Have every file done that is not yet in the last of `tables`, which the workers write.
+
+    `parts` says how many rows count in each file. `name` stands at the bar. Raises `ClusterError` with the sentence of
+    the first file that failed.
+    """
+    for table in tables:
+        for left_over in table.glob(".*.parquet.*"):
+            left_over.unlink(missing_ok=True)
+    missing = [part for part in parts if not (tables[-1] / part.name).exists()]
+    if not missing:
+        return
+    total = sum(parts.values())
+    done = total - sum(parts[part] for part in missing)
+    workers = min(size.number, len(missing))
+    with connected(), tqdm(total=total, initial=done, unit="record", desc=name) as bar:
+        check_room(workers=workers, cpus=size.cpus, gpus=int(size.gpu), spare_cpus=0, purpose=name)
+        named = ray.data.from_items([{"part": str(part)} for part in missing], override_num_blocks=len(missing))
+        worked = named.map_batches(
+            worker,
+            fn_constructor_args=(plan,),
+            batch_size=None,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=size.cpus,
+            num_gpus=float(size.gpu),
+        )
+        for row in worked.iter_rows():
+            if row["failed"]:
+                raise ClusterError(row["failed"])
+            bar.update(row["rows"])

@@ -1,0 +1,74 @@
+"""R peaks, heard by all leads at once: a null instead of a wrong number.
+
+A beat is where the leads together find a QRS (the mean of their probabilities above one half), so that a noisy lead
+neither adds nor hides one. Within it the R peak is the extreme of one lead: II where it shows the beat, else the one of
+the largest QRS. The sign of that extreme is settled once a record, so that R does not jump to S from beat to beat.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+
+from ecgray.leads import LEADS
+from ecgray.tables import FS
+from ecgray.waveform.delineator.segments import segments
+
+REFRACTORY_S = 0.2
+"""Two beats are at least this far apart: 300 bpm."""
+SHOWS_MV = 0.15
+"""Peak to peak of the QRS in lead II from which its R peak is taken there."""
+
+
+def find_r_peaks(
+    signal: Float32[np.ndarray, "record lead time"],
+    qrs: Float32[np.ndarray, "record lead step"],
+    seen: Bool[np.ndarray, "record lead"],
+) -> list[Int64[np.ndarray, " beat"]]:
+    """The R peaks of each record, in samples at 500 Hz, sorted; none where no lead shows a QRS.
+
+    `signal` is in mV, `qrs` the probability of QRS at 250 Hz, `seen` the leads that count.
+    """
+    weight = seen / np.maximum(seen.sum(1, keepdims=True), 1)
+    together = np.einsum("rls,rl->rs", qrs, weight.astype(np.float32))
+    found = segments(together[:, None])
+    peaks = []
+    for record in range(len(signal)):
+        runs = found.of(record, 0)
+        starts, ends = np.floor(runs.onset).astype(np.int64), np.ceil(runs.offset).astype(np.int64) + 1
+        heights = np.array([together[record, a // 2 : b // 2 + 1].max() for a, b in zip(starts, ends, strict=True)])
+        kept = _apart((starts + ends) / 2, heights)
+        peaks.append(_extremes(signal[record], seen[record], starts[kept], ends[kept]))
+    return peaks
+
+
+def _apart(middle: np.ndarray, height: np.ndarray) -> Int64[np.ndarray, " beat"]:
+    """Which runs are beats: of two within the refractory time, the surer one."""
+    kept: list[int] = []
+    for run in range(len(middle)):
+        if kept and middle[run] - middle[kept[-1]] < REFRACTORY_S * FS:
+            if height[run] > height[kept[-1]]:
+                kept[-1] = run
+        else:
+            kept.append(run)
+    return np.array(kept, np.int64)
+
+
+def _extremes(
+    signal: Float32[np.ndarray, "lead time"],
+    seen: Bool[np.ndarray, " lead"],
+    starts: Int64[np.ndarray, " beat"],
+    ends: Int64[np.ndarray, " beat"],
+) -> Int64[np.ndarray, " beat"]:
+    """The sample of the R peak in each run."""
+    if len(starts) == 0:
+        return starts
+    sizes = np.stack([np.ptp(signal[:, a:b], axis=1) for a, b in zip(starts, ends, strict=True)])
+    size = np.where(seen, np.median(sizes, 0), -1)
+    second = LEADS.index("II")
+    lead = second if len(size) == len(LEADS) and size[second] >= SHOWS_MV else int(np.argmax(size))
+    row = signal[lead]
+    pieces = [row[a:b] - (row[a] + row[min(b, len(row)) - 1]) / 2 for a, b in zip(starts, ends, strict=True)]
+    up, down = np.median([piece.max() for piece in pieces]), np.median([-piece.min() for piece in pieces])
+    sign = 1 if up >= 0.5 * down else -1  # R is positive; a QRS without one has its S or QS instead
+    return starts + np.array([int(np.argmax(sign * piece)) for piece in pieces], np.int64)
