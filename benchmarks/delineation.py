@@ -1,6 +1,7 @@
 """R peaks and wave ends on real recordings: our delineator beside NeuroKit2's methods, on patients it never saw.
 
-$ python benchmarks/delineation.py --data DIR --model runs/delineator/model --out benchmarks/results/FILE
+$ pip install ts2vg    # NeuroKit2's emrich2023 needs it; nothing of ours does
+$ python benchmarks/delineation.py --data DIR --out benchmarks/results/FILE
 
 DIR holds ludb and cpsc2019_rpeaks. LUDB: the patients outside the training split. CPSC 2019: single leads of another
 source, never trained on. Speed is in CPU seconds of one core, both in the same run.
@@ -36,6 +37,8 @@ EDGE = 250
 """Samples at both ends of a strip of CPSC 2019 that do not count: its rule."""
 PEAKS = ("neurokit", "emrich2023", "pantompkins1985")
 DELINEATIONS = ("dwt", "cwt", "prominence")
+GIVES_UP = (ValueError, IndexError, KeyError, TypeError, ZeroDivisionError)
+"""What NeuroKit2 raises where it finds too little."""
 
 
 def r_score(pairs: list[tuple[np.ndarray, np.ndarray]]) -> str:
@@ -57,7 +60,7 @@ def neurokit_peaks(signal: np.ndarray, method: str) -> np.ndarray:
         try:
             cleaned = neurokit2.ecg_clean(signal, sampling_rate=FS, method=method)
             return np.asarray(neurokit2.ecg_peaks(cleaned, sampling_rate=FS, method=method)[1]["ECG_R_Peaks"])
-        except Exception:
+        except GIVES_UP:
             return np.array([])
 
 
@@ -69,7 +72,7 @@ def neurokit_waves(signal: np.ndarray, method: str) -> dict[str, list[tuple[floa
         try:
             cleaned = neurokit2.ecg_clean(signal, sampling_rate=FS)
             found = neurokit2.ecg_delineate(cleaned, peaks, sampling_rate=FS, method=method)[1]
-        except Exception:
+        except GIVES_UP:
             return {"P": [], "QRS": [], "T": []}
     waves = {}
     for name, letter in (("P", "P"), ("QRS", "R"), ("T", "T")):

@@ -1,6 +1,7 @@
 """How many twelve-lead records of ten seconds the simulator draws in a second of one core, beside NeuroKit2's.
 
 $ OMP_NUM_THREADS=1 python benchmarks/simulator.py
+$ OMP_NUM_THREADS=1 python benchmarks/simulator.py --only phases  # `simulate` and NeuroKit2 alone, and a GPU if any
 """
 
 from __future__ import annotations
@@ -28,19 +29,25 @@ from ecgray.demo.archive import draw_archive  # noqa: E402
 from ecgray.demo.people import draw_people  # noqa: E402
 from ecgray.demo.strip import LEAD_IN_S, draw_ecgs  # noqa: E402
 from ecgray.waveform.events import WaveTrain, draw_strips  # noqa: E402
-from ecgray.waveform.simulator import Waves, simulate, typical  # noqa: E402
+from ecgray.waveform.simulator import Method, Waves, simulate, typical  # noqa: E402
+from ecgray.waveform.tachogram import draw_tachogram, resting  # noqa: E402
 
 GOAL = 200
+GOAL_RATIO = 100
+"""How many records `simulate` is to draw in the time of one of NeuroKit2's."""
+NEUROKIT = "neurokit2.ecg_simulate(method='multileads')"
 ROUNDS = 5
 
 
-def records_per_s(records: int, work: Callable[[], object], *, rounds: int = ROUNDS) -> tuple[float, float, float]:
-    """Median, lowest and highest records per second of processor time."""
+def records_per_s(
+    records: int, work: Callable[[], object], *, rounds: int = ROUNDS, clock: Callable[[], float] = time.process_time
+) -> tuple[float, float, float]:
+    """Median, lowest and highest records per second of processor time, or of another clock's."""
     rates = []
     for _ in range(rounds):
-        start = time.process_time()
+        start = clock()
         work()
-        rates.append(records / (time.process_time() - start))
+        rates.append(records / (clock() - start))
     return statistics.median(rates), min(rates), max(rates)
 
 
@@ -69,14 +76,36 @@ def written(patients: int) -> Callable[[], object]:
     return work
 
 
-def euler(records: int) -> Callable[[], object]:
-    """Explicit Euler of Eq. 8-10 in phases: twelve leads of five waves."""
-    one = typical()
-    leads = Waves(
-        *(part.expand(12, -1).clone() for part in (one.amplitude_mv, one.centre_s, one.width_s)), one.stretches
+def phases(records: int, *, dtype: torch.dtype, device: str = "cpu", method: Method = "euler") -> Callable[[], object]:
+    """Eq. 4-10 in phases: records of twelve leads of five waves, each with a morphology and RR intervals of its own."""
+    one, generator = typical(), torch.Generator().manual_seed(0)
+    amplitude, centre, width = (
+        (part * (1 + 0.1 * torch.rand(records, 12, 5, generator=generator, dtype=torch.float64))).to(device, dtype)
+        for part in (one.amplitude_mv, one.centre_s, one.width_s)
     )
-    rr_s = 0.8 + 0.1 * torch.rand(records, 14, dtype=torch.float64)
-    return lambda: simulate(leads, rr_s)
+    leads = Waves(amplitude, centre, width, one.stretches.to(device))
+    rr_s = draw_tachogram(resting(records), generator=generator).rr_s
+
+    def work() -> None:
+        simulate(leads, rr_s, method=method)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return work
+
+
+def in_phases() -> dict[str, tuple[float, float, float]]:
+    """`simulate`, whose strips are differentiable in the morphology, in either precision and by either method."""
+    measured = {
+        "simulate, explicit Euler, float64": records_per_s(256, phases(256, dtype=torch.float64)),
+        "simulate, explicit Euler, float32": records_per_s(256, phases(256, dtype=torch.float32)),
+        "simulate, RK4, float64": records_per_s(256, phases(256, dtype=torch.float64, method="rk4")),
+    }
+    if torch.cuda.is_available():
+        on_gpu = phases(256, dtype=torch.float32, device="cuda")
+        name = f"simulate, explicit Euler, float32, {torch.cuda.get_device_name()}, seconds of the clock"
+        measured[name] = records_per_s(256, on_gpu, clock=time.perf_counter)
+    return measured
 
 
 def neurokit(records: int) -> Callable[[], object]:
@@ -98,31 +127,40 @@ def machine() -> str:
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores seen, one used; {date.today()}"
 
 
+def from_events() -> dict[str, tuple[float, float, float]]:
+    """The way the archive is drawn: waves in time units, as a train of events."""
+    patients = 200
+    records = sum(1 for _ in draw_people(patients, seed=0))
+    return {
+        "simulator, event train (8 leads)": records_per_s(400, event_train(400)),
+        "the same, with breath, noise and 12 leads in counts": records_per_s(400, whole_recordings(400)),
+        "the whole archive, drawn and written to files": records_per_s(records, written(patients)),
+    }
+
+
 def main() -> None:
     """Measure each and print a table."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--out", type=Path, help="write the table there, too")
-    out = arguments.parse_args().out
+    arguments.add_argument("--only", choices=["phases"], help="leave out the event train and the archive")
+    options = arguments.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    patients = 200
-    records = sum(1 for _ in draw_people(patients, seed=0))
-    measured = {
-        "simulator, event train (8 leads)": records_per_s(400, event_train(400)),
-        "the same, with breath, noise and 12 leads in counts": records_per_s(400, whole_recordings(400)),
-        "the whole archive, drawn and written to files": records_per_s(records, written(patients)),
-        "explicit Euler in phases (12 leads, 5 waves)": records_per_s(8, euler(8)),
-        "neurokit2.ecg_simulate(method='multileads')": records_per_s(8, neurokit(8)),
-    }
+    measured = {} if options.only else from_events()
+    measured |= in_phases()
+    measured[NEUROKIT] = records_per_s(4, neurokit(4))
+    theirs = measured[NEUROKIT][0]
     lines = ["# Simulator: twelve-lead records of 10 s at 500 Hz, per second of one core", "", machine(), ""]
-    lines += ["| what | median | lowest | highest |", "|---|---|---|---|"]
-    lines += [f"| {what} | {mid:,.0f} | {low:,.0f} | {high:,.0f} |" for what, (mid, low, high) in measured.items()]
-    rates = [rate for rate, _, _ in measured.values()]
-    lines += ["", f"Goal: {GOAL}. The simulator draws {rates[0] / GOAL:.1f} times as many, and as many as "]
-    lines[-1] += f"{rates[0] / rates[-1]:.0f} of neurokit2. Processor time, {ROUNDS} rounds each; process started once."
+    lines += ["| what | median | lowest | highest | times neurokit2 |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {what} | {mid:,.1f} | {low:,.1f} | {high:,.1f} | {mid / theirs:,.0f} |"
+        for what, (mid, low, high) in measured.items()
+    ]
+    lines += ["", f"Goals: {GOAL} records for the event train, {GOAL_RATIO} times neurokit2 for `simulate`."]
+    lines[-1] += f" Processor time, {ROUNDS} rounds each; process started once."
     print("\n".join(lines))
-    if out:
-        out.write_text("\n".join(lines) + "\n", encoding="ascii")
+    if options.out:
+        options.out.write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
 if __name__ == "__main__":

@@ -182,11 +182,24 @@ INTERVALS = pa.schema(
         _field("t_ms", pa.float32(), "T duration", "ms"),
         _field("qrs_global_ms", pa.float32(), "earliest onset to latest end of QRS in any lead", "ms"),
         _field("qt_global_ms", pa.float32(), "earliest onset of QRS to latest end of T in any lead", "ms"),
-        _field("beats", pa.int32(), "R peaks found"),
+        _field("r_peaks", pa.list_(pa.int32()), "the R peaks, of all leads together", "sample at 500 Hz"),
         _field("missing", pa.list_(pa.string()), "<column>:<why it is null>, a stable word (docs/data.md)"),
     ]
 )
 """One row a record: what was measured on it. A value that cannot be measured is null, and says why."""
+
+
+LATENT_BYTES = 4 * 128 * 4
+
+LATENTS = pa.schema(
+    [
+        *_WHO,
+        _field("split", pa.string(), "train, val or test; one patient stands in one split only"),
+        _field("latent", pa.binary(LATENT_BYTES), "float32 little-endian, 4 x 128, C order, unit deviation on train"),
+    ],
+    metadata={"latent_shape": "4,128", "latent_dtype": "<f4"},
+)
+"""One row a record: the posterior's mean, scaled as the model folder says that encoded it."""
 
 
 def ecg_bytes(counts: Int16[np.ndarray, "lead=12 time=5000"]) -> bytes:

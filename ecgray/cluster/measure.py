@@ -34,6 +34,7 @@ class MeasurePlan:
     batch_size: int
     threads: int
     device: str
+    bf16: bool = False
 
 
 def measure(config: MeasureConfig) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def measure(config: MeasureConfig) -> dict[str, Any]:
         parts = {part: pq.read_metadata(part).num_rows for part in parquet_files(records)}
         table = folder.path / "intervals"
         threads, device = max(1, int(config.cpus_per_worker)), "cuda" if config.gpu else "cpu"
-        plan = MeasurePlan(model.absolute(), table, config.batch_size, threads, device)
+        plan = MeasurePlan(model.absolute(), table, config.batch_size, threads, device, config.bf16)
         size = Workers(config.workers, config.cpus_per_worker, config.gpu)
         start = time.perf_counter()
         work_through(parts, Measurer, plan, tables=[table], size=size, name="measure")
@@ -71,7 +72,7 @@ class Measurer(PartWorker):
     def __init__(self, plan: MeasurePlan) -> None:
         torch.set_num_threads(plan.threads)
         self.plan = plan
-        self.reader = WaveReader.load(plan.delineator, device=plan.device)
+        self.reader = WaveReader.load(plan.delineator, device=plan.device, bf16=plan.bf16)
 
     def write(self, part: Path) -> int:
         """Measure the records of one file."""
@@ -90,7 +91,7 @@ def _table(who: pa.Table, found: list[Intervals]) -> pa.Table:
     columns = {name: pa.array([one.values[name] for one in found], pa.float32()) for name in VALUES}
     missing = [[f"{name}:{reason}" for name, reason in sorted(one.reasons.items())] for one in found]
     more = {
-        "beats": pa.array([one.beats for one in found], pa.int32()),
+        "r_peaks": pa.array([one.r_peaks.tolist() for one in found], pa.list_(pa.int32())),
         "missing": pa.array(missing, pa.list_(pa.string())),
     }
     whole = {name: who[name] for name in ("record_id", "subject_id")} | columns | more

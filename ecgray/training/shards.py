@@ -48,6 +48,7 @@ class Selection:
     group_rows: Int64[np.ndarray, "group"]
     group: Int64[np.ndarray, "record"]
     row: Int64[np.ndarray, "record"]
+    record_ids: pa.Array
     subject_ids: pa.Array
     term_start: Int64[np.ndarray, "_"]
     term_index: Int64[np.ndarray, "_"]
@@ -79,16 +80,17 @@ def count_terms(labels: Path, *, split: str, unseen_terms: Sequence[str] = ()) -
 
 
 def select(
-    records: Path, labels: Path, *, split: str, terms: Sequence[str], unseen_terms: Sequence[str] = ()
+    records: Path, labels: Path | None, *, split: str, terms: Sequence[str] = (), unseen_terms: Sequence[str] = ()
 ) -> Selection:
     """The records of `split` that have a row of labels and carry none of `unseen_terms`, in the order of the files.
 
-    Only the columns that identify a record are read. Raises `ConfigError` where the tables do not fit each other.
+    Without labels all records of the split. Only the columns that identify a record are read. Raises `ConfigError`
+    where the tables do not fit each other.
     """
     files = parquet_files(records)
     group_rows = [_group_rows(path) for path in files]
     who = pa.concat_tables(pq.read_table(path, columns=["record_id", "subject_id", "split"]) for path in files)
-    labelled = read_table(labels, ["record_id", "terms"])
+    labelled = read_table(labels, ["record_id", "terms"]) if labels else _without_terms(who["record_id"])
     match = pc.index_in(who["record_id"], value_set=labelled["record_id"].combine_chunks()).combine_chunks()
 
     of_split = pc.equal(who["split"], split).to_numpy(zero_copy_only=False)
@@ -110,12 +112,18 @@ def select(
         group_rows=rows,
         group=group[kept],
         row=row[kept],
+        record_ids=who["record_id"].combine_chunks().filter(pa.array(kept)),
         subject_ids=who["subject_id"].combine_chunks().filter(pa.array(kept)),
         term_start=start,
         term_index=index,
         unlabelled=int((of_split & ~has_labels).sum()),
         held_out=int((of_split & unseen).sum()),
     )
+
+
+def _without_terms(record_ids: pa.ChunkedArray) -> pa.Table:
+    """Labels that say nothing of these records."""
+    return pa.table({"record_id": record_ids, "terms": pa.array([[]] * len(record_ids), pa.list_(pa.string()))})
 
 
 def _group_rows(path: Path) -> Int64[np.ndarray, "group"]:
@@ -200,6 +208,8 @@ class Share:
     """From 0."""
     records: int
     """Records of this step over all workers."""
+    rows: Int64[np.ndarray, "batch"]
+    """The records of this share, as numbers within the selection."""
     ecg: Real[np.ndarray, "batch lead=12 time=5000"]
     """Counts of 1/1000 mV."""
     target: Float32[np.ndarray, "batch term"]
@@ -225,7 +235,7 @@ def training_shares(
         for step in steps:
             records, factor = order.share(step, rank=rank, world=world)
             ecg = reader.ecgs(records, kind=kind)
-            yield Share(step, order.batch_records(step), ecg, selection.targets(records), factor)
+            yield Share(step, order.batch_records(step), records, ecg, selection.targets(records), factor)
 
     return read_ahead(read)
 

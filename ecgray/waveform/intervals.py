@@ -49,10 +49,10 @@ class Intervals:
 
     values: dict[str, float | None]
     """Every name of `VALUES`, in the unit that its name ends in."""
-    beats: int = 0
-    """R peaks found."""
+    r_peaks: Int64[np.ndarray, " beat"]
+    """The R peaks, in samples at 500 Hz."""
     reasons: dict[str, str] = field(default_factory=dict)
-    """Why a value is None, a stable word each: no_beat, one_beat, no_p_wave, no_t_wave, no_lead."""
+    """Why a value is None, a stable word each: docs/data.md lists them."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,11 @@ class LeadBeats:
 
     def __len__(self) -> int:
         return len(self.onset)
+
+
+def nothing(r_peaks: Int64[np.ndarray, " beat"], reason: str) -> Intervals:
+    """A record of which nothing can be told, and why."""
+    return Intervals(dict.fromkeys(VALUES), r_peaks, dict.fromkeys(VALUES, reason))
 
 
 def beats_of(p: Segments, qrs: Segments, t: Segments) -> LeadBeats:
@@ -141,9 +146,9 @@ def measure(
     values: dict[str, float | None] = dict.fromkeys(VALUES)
     reasons: dict[str, str] = {}
     if not leads:
-        return Intervals(values, reasons=dict.fromkeys(VALUES, "no_lead"))
+        return nothing(r_peaks, "no_lead")
     if len(r_peaks) == 0:
-        return Intervals(values, reasons=dict.fromkeys(VALUES, "no_beat"))
+        return nothing(r_peaks, "no_beat")
     if len(r_peaks) > 1:
         rr = float(np.median(np.diff(r_peaks))) * MS
         mean_rr = float(np.mean(np.diff(r_peaks))) * MS
@@ -168,7 +173,7 @@ def measure(
             reasons.setdefault(name, reason)
     if values["st60_mv"] is None:
         reasons["st60_mv"] = "no_beat"
-    return Intervals(values, len(r_peaks), reasons)
+    return Intervals(values, r_peaks, reasons)
 
 
 _WHY = {"pr_ms": "no_p_wave", "p_ms": "no_p_wave", "qrs_ms": "no_beat", "qt_ms": "no_t_wave", "t_ms": "no_t_wave"}

@@ -12,10 +12,11 @@ from jaxtyping import Bool, Float32, Int64
 
 from ecgray.leads import LEADS
 from ecgray.tables import FS
+from ecgray.waveform.delineator.network import LAG
 from ecgray.waveform.delineator.segments import segments
 
-REFRACTORY_S = 0.2
-"""Two beats are at least this far apart: 300 bpm."""
+REFRACTORY_S = 0.18
+"""Two beats are at least this far apart: 333 bpm."""
 SHOWS_MV = 0.15
 """Peak to peak of the QRS in lead II from which its R peak is taken there."""
 
@@ -24,7 +25,7 @@ def find_r_peaks(
     signal: Float32[np.ndarray, "record lead time"],
     qrs: Float32[np.ndarray, "record lead step"],
     seen: Bool[np.ndarray, "record lead"],
-) -> list[Int64[np.ndarray, " beat"]]:
+) -> list[Int64[np.ndarray, " _"]]:
     """The R peaks of each record, in samples at 500 Hz, sorted; none where no lead shows a QRS.
 
     `signal` is in mV, `qrs` the probability of QRS at 250 Hz, `seen` the leads that count.
@@ -72,3 +73,31 @@ def _extremes(
     up, down = np.median([piece.max() for piece in pieces]), np.median([-piece.min() for piece in pieces])
     sign = 1 if up >= 0.5 * down else -1  # R is positive; a QRS without one has its S or QS instead
     return starts + np.array([int(np.argmax(sign * piece)) for piece in pieces], np.int64)
+
+
+STEEP = 0.3
+"""Part of a beat's steepness from which a place outside the beats looks like a beat that was missed."""
+
+
+def steep_elsewhere(
+    signal: Float32[np.ndarray, "lead time"], r_peaks: Int64[np.ndarray, " beat"], *, reach_s: float = 0.12
+) -> int:
+    """How many places farther than `reach_s` from every R peak are nearly as steep as the beats are.
+
+    None where all beats were found. A tachycardia of which every third beat was found has two for each, and its rate is
+    better not told. Steepness is the squared change in 20 ms of the signal smoothed over 20 ms, summed over the leads,
+    each in units of its own.
+    """
+    if len(r_peaks) == 0:
+        return 0
+    total = np.cumsum(np.pad(signal.astype(np.float64), ((0, 0), (1, 0))), axis=1)
+    smooth = (total[:, LAG:] - total[:, :-LAG]) / LAG
+    change = smooth[:, LAG:] - smooth[:, :-LAG]  # centred LAG samples after where it begins
+    size = np.maximum(np.median(np.abs(change), axis=1, keepdims=True), 1e-3)
+    steep = ((change / size) ** 2).sum(0)
+    time = np.arange(len(steep)) + LAG
+    near = np.abs(time[:, None] - r_peaks[None]).min(1)
+    reach = round(reach_s * FS)
+    heights = [steep[np.abs(time - peak) <= reach].max(initial=0) for peak in r_peaks]
+    suspect = np.flatnonzero((near > reach) & (steep > STEEP * np.median(heights)))
+    return int((np.diff(suspect, prepend=-FS) > reach).sum()) if len(suspect) else 0

@@ -1,4 +1,4 @@
-"""The ECG simulator of McSharry et al.: three ODEs, stepped by explicit Euler (SE-Diff Eq. 4-10).
+"""The ECG simulator of McSharry et al.: three ODEs, stepped by explicit Euler or by RK4 (SE-Diff Eq. 4-10).
 
 A point runs round a circle once a beat (Eq. 4); as its phase passes a wave's landmark, the wave pushes the voltage up
 or down (Eq. 5). Two ways to say where the waves are:
@@ -12,17 +12,31 @@ is what a first-order high-pass at 0.16 Hz leaves of the drawn waves (plus the b
 of area 20 uV s, as a T wave, leaves an undershoot of 20 uV that fades within a second; a plateau of 0.3 mV sags by
 0.03 mV in 0.1 s. An electrocardiograph with a 0.05 Hz filter does the same, a third as strongly.
 
-What this is not: the fast way to draw a thousand records. `ecgray.waveform.events` is, and agrees with this.
+The point's way round the circle depends on neither morphology nor lead, so it is stepped once (`course_of`); the
+voltage is then a linear recurrence, solved in blocks without a loop over time (`recur`). Both equal the plain loop of
+the equations to rounding. Strips are differentiable in the morphology: it may be fitted.
+
+What this is not: the fastest way to draw a thousand records. `ecgray.waveform.events` is, and agrees with this.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from ecgray.errors import ConfigError
+
+Method = Literal["euler", "rk4"]
+
+BLOCK = 64
+"""Steps of the voltage's recurrence that one small matrix takes at once."""
+CACHED = 2**16
+"""Values of a strip that a CPU's cache holds: records are drawn in groups of about so many."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +85,14 @@ class Waves:
         >>> typical().at(0.512).centre_s[4] - typical().qrs_onset_s
         tensor(0.2640, dtype=torch.float64)
         """
-        factor = torch.where(self.stretches, torch.as_tensor(rr_s, dtype=self.centre_s.dtype) ** (1 / 3), 1.0)
+        factor = torch.where(self.stretches, torch.as_tensor(rr_s).to(self.centre_s) ** (1 / 3), 1.0)
         centre = self.qrs_onset_s + (self.centre_s - self.qrs_onset_s) * factor
         amplitude, centre, width = torch.broadcast_tensors(self.amplitude_mv, centre, self.width_s * factor)
         return replace(self, amplitude_mv=amplitude, centre_s=centre, width_s=width)
 
     def phases(self, omega: Float[Tensor, "*time"] | float) -> Eta:
         """Eq. 5's terms at the angular velocity `omega` (rad/s): b = omega s, theta = omega mu, a = A / (omega s^2)."""
-        omega = torch.as_tensor(omega, dtype=self.centre_s.dtype)[..., None]
+        omega = torch.as_tensor(omega).to(self.centre_s)[..., None]
         return Eta(theta=omega * self.centre_s, a=self.amplitude_mv / (omega * self.width_s**2), b=omega * self.width_s)
 
 
@@ -118,13 +132,22 @@ def wrapped(angle: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     >>> [round(float(a), 2) for a in wrapped(torch.tensor([0.5, 6.0, -3.5, math.pi]))]
     [0.5, -0.28, 2.78, 3.14]
     """
-    return math.pi - torch.remainder(math.pi - angle, 2 * math.pi)
+    return torch.sub(angle, torch.ceil(angle / (2 * math.pi) - 0.5), alpha=2 * math.pi)
 
 
-def wave_slope(theta: Float[Tensor, "*#batch"], eta: Eta) -> Float[Tensor, "*batch"]:
-    """The waves' part of dz/dt at phase `theta` (Eq. 5, the sum)."""
-    offset = wrapped(theta[..., None] - eta.theta)
-    return -(eta.a * offset * torch.exp(-(offset**2) / (2 * eta.b**2))).sum(-1)
+def wave_slope(
+    theta: Float[Tensor, "*#batch"], eta: Eta, *, rate: Float[Tensor, "*#batch"] | float = 1.0
+) -> Float[Tensor, "*batch"]:
+    """The waves' part of dz/dt at phase `theta` (Eq. 5, the sum).
+
+    `rate` in rad/s is for an `eta` that was taken at 1 rad/s: there its terms are rate theta, a / rate and rate b.
+    """
+    slope = torch.zeros((), dtype=eta.a.dtype, device=eta.a.device)
+    for centre, a, b in zip(eta.theta.unbind(-1), eta.a.unbind(-1), eta.b.unbind(-1), strict=True):
+        widths = wrapped(theta - rate * centre) / rate / b  # the offset, in spreads
+        # Below exp(-80), a 1e-35th of the wave, a CPU's exp is twenty times as slow.
+        slope = slope - a * b * (widths * torch.exp((-0.5 * widths * widths).clamp(min=-80.0)))
+    return slope
 
 
 def voltage_slope(
@@ -135,32 +158,124 @@ def voltage_slope(
 
 
 def turn(
-    omega: Float[Tensor, "*batch time"], *, fs: float, start_rad: Float[Tensor, "*batch"] | float
+    omega: Float[Tensor, "*batch time"],
+    *,
+    fs: float,
+    start_rad: Float[Tensor, "*#batch"] | float,
+    method: Method = "euler",
 ) -> Float[Tensor, "*batch time"]:
-    """The phase at each step, by explicit Euler round the circle (Eq. 4, 8 and 9).
+    """The phase at each step, round the circle (Eq. 4, 8 and 9).
 
     At 500 Hz and 60 bpm Euler's circle has a radius of 1.02 to 1.04 and its phase runs ahead by 0.3 ms in ten seconds.
     """
-    start = torch.as_tensor(start_rad, dtype=omega.dtype).expand(omega.shape[:-1])
+    return turn_stages(omega, fs=fs, start_rad=start_rad, method=method)[0]
+
+
+def turn_stages(
+    omega: Float[Tensor, "*batch time"],
+    *,
+    fs: float,
+    start_rad: Float[Tensor, "*#batch"] | float,
+    method: Method = "euler",
+) -> Float[Tensor, "stage *batch time"]:
+    """The phases at which each step looks: Euler at its beginning alone, RK4 at four, all with the step's omega."""
+    start = torch.as_tensor(start_rad).to(omega).expand(omega.shape[:-1])
     x, y = torch.cos(start), torch.sin(start)
-    phases = []
-    for step in range(omega.shape[-1]):
-        phases.append(torch.atan2(y, x))
-        slope_x, slope_y = cycle_slope(x, y, omega[..., step])
-        x, y = x + slope_x / fs, y + slope_y / fs
-    return torch.stack(phases, dim=-1)
+    points_x, points_y = [], []
+    for turn_rate in omega.unbind(-1):
+        at_x, at_y, x, y = _STEPS[method](x, y, turn_rate, 1 / fs)
+        points_x += at_x
+        points_y += at_y
+    phases = torch.atan2(torch.stack(points_y), torch.stack(points_x))  # (time stage, *batch)
+    return phases.unflatten(0, (omega.shape[-1], -1)).movedim(0, -1).contiguous()
+
+
+Points = tuple[list[Tensor], list[Tensor], Tensor, Tensor]
+
+
+def _euler_step(x: Tensor, y: Tensor, omega: Tensor, dt: float) -> Points:
+    """The points at which a step looks, x and y, and the point to which it leads (Eq. 8 and 9)."""
+    slope_x, slope_y = cycle_slope(x, y, omega)
+    return [x], [y], torch.add(x, slope_x, alpha=dt), torch.add(y, slope_y, alpha=dt)
+
+
+def _rk4_step(x: Tensor, y: Tensor, omega: Tensor, dt: float) -> Points:
+    """The same by the classical Runge-Kutta scheme."""
+    at_x, at_y, x_next, y_next = [x], [y], x, y
+    for ahead, share in ((dt / 2, dt / 6), (dt / 2, dt / 3), (dt, dt / 3), (None, dt / 6)):
+        slope_x, slope_y = cycle_slope(at_x[-1], at_y[-1], omega)
+        x_next, y_next = torch.add(x_next, slope_x, alpha=share), torch.add(y_next, slope_y, alpha=share)
+        if ahead is not None:
+            at_x.append(torch.add(x, slope_x, alpha=ahead))
+            at_y.append(torch.add(y, slope_y, alpha=ahead))
+    return at_x, at_y, x_next, y_next
+
+
+_STEPS = {"euler": _euler_step, "rk4": _rk4_step}
+
+
+def recur(push: Float[Tensor, "*batch time"], *, keep: float) -> Float[Tensor, "*batch time"]:
+    """The linear recurrence z[l] = keep z[l-1] + push[l] from z = 0, in blocks instead of step by step.
+
+    Inside a block one triangular matrix of powers of `keep` does it; the blocks' last values obey the same recurrence,
+    with keep^BLOCK.
+
+    >>> recur(torch.tensor([8.0, 1.0, 1.0, 1.0]), keep=0.5)
+    tensor([8.0000, 5.0000, 3.5000, 2.7500])
+    """
+    steps = push.shape[-1]
+    age = torch.arange(min(steps, BLOCK), dtype=torch.float64)
+    kept = torch.triu(keep ** (age - age[:, None]).clamp(min=0)).to(push)  # (pushed at, seen at)
+    if steps <= BLOCK:
+        return push @ kept
+    blocks = torch.nn.functional.pad(push, (0, -steps % BLOCK)).unflatten(-1, (-1, BLOCK))
+    lasts = recur(blocks @ kept[:, -1], keep=keep**BLOCK)
+    before = torch.nn.functional.pad(lasts[..., :-1], (1, 0))[..., None]
+    blocks = torch.cat([blocks[..., :1] + keep * before, blocks[..., 1:]], dim=-1)
+    return (blocks @ kept).flatten(-2)[..., :steps]
 
 
 def relax(
-    wave: Float[Tensor, "*batch time"], baseline: Float[Tensor, "*batch time"], *, fs: float
+    wave: Float[Tensor, "*batch time"], baseline: Float[Tensor, "*#batch time"], *, fs: float
 ) -> Float[Tensor, "*batch time"]:
     """The voltage from the waves' slope, by explicit Euler from z = z0 (Eq. 5 and 10)."""
-    z = baseline[..., 0]
-    voltages = []
-    for step in range(wave.shape[-1]):
-        voltages.append(z)
-        z = z + (wave[..., step] - (z - baseline[..., step])) / fs
-    return torch.stack(voltages, dim=-1)
+    return _started((wave + baseline) / fs, baseline, keep=1 - 1 / fs)
+
+
+def relax_rk4(
+    wave: Float[Tensor, "stage=4 *batch time"], baseline: Float[Tensor, "*#batch time"], *, fs: float
+) -> Float[Tensor, "*batch time"]:
+    """The voltage from the waves' slope at the four stages of each step (Eq. 5), by RK4 from z = z0.
+
+    Equation 5 is linear in z, so the four slopes join into one push a step. Between two steps z0 is what the cubic
+    through the four nearest ones says, lest it lower the order.
+    """
+    dt = 1 / fs
+    shares = torch.tensor([1 - dt + dt**2 / 2 - dt**3 / 4, 2 - dt + dt**2 / 2, 2 - dt, 1.0], dtype=torch.float64)
+    shares = (shares * dt / 6).to(wave)
+    middle, after = _half_way(baseline), torch.cat([baseline[..., 1:], baseline[..., -1:]], dim=-1)
+    rest = torch.stack([baseline, middle, middle, after])
+    push = torch.tensordot(shares, wave, dims=1) + torch.tensordot(shares, rest, dims=1)
+    return _started(push, baseline, keep=1 - dt + dt**2 / 2 - dt**3 / 6 + dt**4 / 24)
+
+
+def _started(
+    push: Float[Tensor, "*batch time"], baseline: Float[Tensor, "*#batch time"], *, keep: float
+) -> Float[Tensor, "*batch time"]:
+    """z[l+1] = keep z[l] + push[l] from z[0] = z0[0]."""
+    first = baseline[..., :1].expand(*push.shape[:-1], 1)
+    return recur(torch.cat([first, push[..., :-1]], dim=-1), keep=keep)
+
+
+def _half_way(baseline: Float[Tensor, "*batch time"]) -> Float[Tensor, "*batch time"]:
+    """The baseline half a step later, by cubic interpolation; at the ends by the cubic of the four end steps."""
+    if baseline.shape[-1] < 4:
+        return (baseline + torch.cat([baseline[..., 1:], baseline[..., -1:]], dim=-1)) / 2
+    inner = torch.tensor([-1.0, 9.0, 9.0, -1.0]).to(baseline) / 16
+    start = torch.tensor([5.0, 15.0, -5.0, 1.0]).to(baseline) / 16
+    middle = baseline.unfold(-1, 4, 1) @ inner
+    first, last = baseline[..., :4] @ start, baseline[..., -4:].flip(-1) @ start
+    return torch.cat([first[..., None], middle, last[..., None], baseline[..., -1:]], dim=-1)
 
 
 def beat_omega(
@@ -171,44 +286,115 @@ def beat_omega(
     >>> beat_omega(torch.tensor([1.0, 0.5]), fs=4.0, steps=8) / (2 * math.pi)
     tensor([1., 1., 1., 1., 1., 2., 2., 2.])
     """
-    time = torch.arange(steps, dtype=rr_s.dtype) / fs
+    time = torch.arange(steps, dtype=rr_s.dtype, device=rr_s.device) / fs
     beats_end = first_r_s + torch.cumsum(rr_s, dim=-1)
     beat = torch.searchsorted(beats_end, time.expand(*rr_s.shape[:-1], steps).contiguous(), right=True)
     return 2 * math.pi / torch.gather(rr_s, -1, beat.clamp(max=rr_s.shape[-1] - 1))
 
 
-def simulate(
-    morphology: Waves | Eta,
-    rr_s: Float[Tensor, "record beat"],
+@dataclass(frozen=True)
+class Course:
+    """The way round the circle of some records: all that their strips have in common, whatever the morphology."""
+
+    phases: Float[Tensor, "stage *batch time"]
+    """Where each stage of each step looks, in rad (`turn_stages`)."""
+    omega: Float[Tensor, "*batch time"]
+    """Angular velocity in rad/s."""
+    mean_rr_s: Float[Tensor, "*batch"]
+    """Mean of the RR intervals that begin within the strip."""
+    fs: float
+
+
+def course_of(
+    rr_s: Float[Tensor, "*batch beat"],
     *,
     fs: float = 500.0,
     duration_s: float = 10.0,
     first_r_s: float = 0.2,
-    baseline: Float[Tensor, "record time"] | None = None,
-) -> Float[Tensor, "record lead time"]:
+    method: Method = "euler",
+) -> Course:
+    """The course of records with these RR intervals (Eq. 4, 8 and 9), in float64, where `rr_s` lies.
+
+    The start phase follows the first RR so that R falls at `first_r_s`. The last interval goes on to the strip's end.
+    """
+    _check(rr_s, fs=fs, duration_s=duration_s, method=method)
+    rr_s = rr_s.double()
+    omega = beat_omega(rr_s, fs=fs, steps=round(duration_s * fs), first_r_s=first_r_s)
+    phases = turn_stages(omega, fs=fs, start_rad=-omega[..., 0] * first_r_s, method=method)
+    begins = torch.cumsum(rr_s, dim=-1) - rr_s + first_r_s
+    counts = (begins < max(duration_s, first_r_s + 1e-6)).to(rr_s)
+    return Course(phases=phases, omega=omega, mean_rr_s=(rr_s * counts).sum(-1) / counts.sum(-1), fs=fs)
+
+
+def simulate(
+    morphology: Waves | Eta,
+    rr_s: Float[Tensor, "*#batch beat"],
+    *,
+    fs: float = 500.0,
+    duration_s: float = 10.0,
+    first_r_s: float = 0.2,
+    baseline: Float[Tensor, "*#batch time"] | None = None,
+    method: Method = "euler",
+) -> Float[Tensor, "*batch lead time"]:
     """Twelve leads (or any number) of records with these RR intervals, in mV, all at once (Eq. 4-10).
 
-    The morphology's axes are (lead, wave) or (record, lead, wave). The start phase follows the first RR so that R falls
-    at `first_r_s`. `Waves` are stretched by the record's mean RR, since QT takes minutes to follow the rate.
+    The morphology's axes are (lead, wave) or (*batch, lead, wave); the batch may count records, classes or trials of
+    parameters, and broadcasts against that of `rr_s`. Type and device of the strips are the morphology's.
     """
-    steps = round(duration_s * fs)
-    omega = beat_omega(rr_s, fs=fs, steps=steps, first_r_s=first_r_s)  # (record, time)
-    theta = turn(omega, fs=fs, start_rad=-omega[:, 0] * first_r_s)[:, None]  # (record, 1, time)
-    if isinstance(morphology, Waves):
-        mean_rr = rr_s.mean(-1)[:, None, None]
-        eta = _per_step(morphology.at(mean_rr).phases(1.0), omega)
-    else:
-        eta = Eta(*(term[..., None, :] for term in (morphology.theta, morphology.a, morphology.b)))
-    wave = wave_slope(theta, eta)  # (record, lead, time)
-    rest = torch.zeros_like(omega) if baseline is None else baseline
-    return relax(wave, rest[:, None].expand_as(wave), fs=fs)
-
-
-def _per_step(unit: Eta, omega: Float[Tensor, "record time"]) -> Eta:
-    """The phases at omega = 1 rad/s, at the omega of each step: axes (record, lead, time, wave)."""
-    turn_rate = omega[:, None, :, None]
-    return Eta(
-        theta=unit.theta[..., None, :] * turn_rate,
-        a=unit.a[..., None, :] / turn_rate,
-        b=unit.b[..., None, :] * turn_rate,
+    return draw(
+        morphology,
+        course_of(rr_s, fs=fs, duration_s=duration_s, first_r_s=first_r_s, method=method),
+        baseline=baseline,
     )
+
+
+def draw(
+    morphology: Waves | Eta, course: Course, *, baseline: Float[Tensor, "*#batch time"] | None = None
+) -> Float[Tensor, "*batch lead time"]:
+    """The strips of a morphology along a course: what a fit repeats, and differentiates (Eq. 5 and 10).
+
+    `Waves` are stretched by the record's mean RR, since QT takes minutes to follow the rate.
+    """
+    if isinstance(morphology, Waves):
+        unit = morphology.at(course.mean_rr_s[..., None, None]).phases(1.0)
+        rate = course.omega
+    else:
+        unit, rate = morphology, torch.ones_like(course.omega[..., :1])
+    leads, steps = unit.theta.shape[-2], course.omega.shape[-1]
+    rest = course.omega.new_zeros(steps) if baseline is None else baseline
+    if rest.shape[-1] != steps:
+        raise ConfigError(f"The baseline has {rest.shape[-1]} steps and the strip {steps}; give one value for each.")
+    batch = torch.broadcast_shapes(unit.theta.shape[:-2], course.omega.shape[:-1], rest.shape[:-1])
+    terms = [term.expand(*batch, -1, -1).reshape(-1, *term.shape[-2:]) for term in (unit.theta, unit.a, unit.b)]
+    lines = [line.to(unit.a).expand(*batch, -1).reshape(-1, line.shape[-1]) for line in (rate, rest, *course.phases)]
+    # On a CPU the records go in groups that its cache holds; elsewhere all at once.
+    group = max(1, CACHED // (leads * steps)) if unit.a.device.type == "cpu" else max(1, len(terms[0]))
+    parts = zip(*(part.split(group) for part in (*terms, *lines)), strict=True)
+    strips = [_group(Eta(*part[:3]), part[3], part[4], part[5:], fs=course.fs) for part in parts]
+    return torch.cat(strips).reshape(*batch, leads, steps)
+
+
+def _group(
+    unit: Eta,
+    rate: Float[Tensor, "record #time"],
+    baseline: Float[Tensor, "record time"],
+    phases: tuple[Float[Tensor, "record time"], ...],
+    *,
+    fs: float,
+) -> Float[Tensor, "record lead time"]:
+    eta = Eta(*(term[..., None, :] for term in (unit.theta, unit.a, unit.b)))  # (record, lead, 1, wave)
+    slopes = [wave_slope(theta[:, None], eta, rate=rate[:, None]) for theta in phases]
+    if len(slopes) == 1:
+        return relax(slopes[0], baseline[:, None], fs=fs)
+    return relax_rk4(torch.stack(slopes), baseline[:, None], fs=fs)
+
+
+def _check(rr_s: Tensor, *, fs: float, duration_s: float, method: str) -> None:
+    if method not in get_args(Method):
+        raise ConfigError(f"Method {method!r} is unknown; it must be one of {', '.join(get_args(Method))}.")
+    if not (0 < fs < math.inf and 0 < duration_s < math.inf and round(duration_s * fs)):
+        raise ConfigError(f"fs={fs} Hz and duration_s={duration_s} make no strip; both must be positive.")
+    good = torch.isfinite(rr_s) & (rr_s > 0)
+    if not rr_s.shape[-1] or not good.all():
+        worst = rr_s[~good][0].item() if rr_s.shape[-1] else "none"
+        raise ConfigError(f"An RR interval is {worst}; each record needs one or more, in seconds, above zero.")

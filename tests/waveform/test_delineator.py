@@ -12,7 +12,7 @@ from ecgray.errors import ArtifactError, ConfigError
 from ecgray.waveform.delineator.config import DelineatorConfig
 from ecgray.waveform.delineator.examples import PIECE, Marked, draw_batch
 from ecgray.waveform.delineator.marks import Wave, labels_of, paired, read_marks
-from ecgray.waveform.delineator.network import Delineator, scaled
+from ecgray.waveform.delineator.network import Delineator, folded, scaled
 from ecgray.waveform.delineator.reader import WaveReader
 from ecgray.waveform.delineator.score import match, reading_of, score_ends, score_intervals
 from ecgray.waveform.delineator.segments import segments
@@ -131,6 +131,17 @@ def test_a_lead_that_is_flat_or_no_number_is_not_seen_and_changes_no_other() -> 
     assert torch.isfinite(both).all()
     assert torch.allclose(alone, both[:, :10], atol=1e-5)
     assert both.shape == (1, 12, 4, 2500)
+
+
+def test_folded_it_says_the_same() -> None:
+    torch.manual_seed(0)
+    network = Delineator(SMALL)
+    signal = torch.randn(2, 12, 5000)
+    for _ in range(3):
+        network(*scaled(signal))  # the norms learn means that are not zero
+    before = network.eval().probabilities(signal)[0]
+    assert not any(isinstance(one, torch.nn.BatchNorm1d) for one in folded(network).modules())
+    assert torch.allclose(before, folded(network).probabilities(signal)[0], atol=1e-5)
 
 
 def test_a_baseline_does_not_shrink_the_beats() -> None:
