@@ -16,7 +16,6 @@ from ecgray.waveform.delineator.score import match, score_ends, score_intervals
 from ecgray.waveform.record import read_recording
 from ecgray.waveform.standard import standardise
 
-
 pytestmark = pytest.mark.real
 
 
