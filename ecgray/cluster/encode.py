@@ -47,7 +47,7 @@ def encode(config: EncodeConfig) -> dict[str, Any]:
         plan = EncodePlan(config.vae.absolute(), table, config.batch_size, threads, device)
         size = Workers(config.workers, config.cpus_per_worker, config.gpu)
         start = time.perf_counter()
-        work_through(parts, Encoder, plan, tables=[table], size=size, name="encode")
+        work_through(parts, Encoder, plan, tables=[table], size=size, name="encode", purpose="encoding")
         rows = sum(parts.values())
         rate = rows / (time.perf_counter() - start)
         return folder.finish(

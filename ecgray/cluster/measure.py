@@ -52,7 +52,7 @@ def measure(config: MeasureConfig) -> dict[str, Any]:
         plan = MeasurePlan(model.absolute(), table, config.batch_size, threads, device, config.bf16)
         size = Workers(config.workers, config.cpus_per_worker, config.gpu)
         start = time.perf_counter()
-        work_through(parts, Measurer, plan, tables=[table], size=size, name="measure")
+        work_through(parts, Measurer, plan, tables=[table], size=size, name="measure", purpose="measuring")
         rate = sum(parts.values()) / (time.perf_counter() - start)
         figures = _figures([table / part.name for part in parts])
         return folder.finish(

@@ -50,11 +50,12 @@ def work_through(
     tables: Sequence[Path],
     size: Workers,
     name: str,
+    purpose: str,
 ) -> None:
     """Have every file done that is not yet in the last of `tables`, which the workers write.
 
-    `parts` says how many rows count in each file. `name` stands at the bar. Raises `ClusterError` with the sentence of
-    the first file that failed.
+    `parts` says how many rows count in each file. `name` stands at the bar, `purpose` in a refusal. Raises `ClusterError`
+    with the sentence of the first file that failed.
     """
     for table in tables:
         for left_over in table.glob(".*.parquet.*"):
@@ -66,7 +67,7 @@ def work_through(
     done = total - sum(parts[part] for part in missing)
     workers = min(size.number, len(missing))
     with connected(), tqdm(total=total, initial=done, unit="record", desc=name) as bar:
-        check_room(workers=workers, cpus=size.cpus, gpus=int(size.gpu), spare_cpus=0, purpose=name)
+        check_room(workers=workers, cpus=size.cpus, gpus=int(size.gpu), spare_cpus=0, purpose=purpose)
         named = ray.data.from_items([{"part": str(part)} for part in missing], override_num_blocks=len(missing))
         worked = named.map_batches(
             worker,

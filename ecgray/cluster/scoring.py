@@ -75,7 +75,9 @@ def zeroshot(config: ZeroshotConfig) -> dict[str, Any]:
         questions = Questions(config, task, model.absolute(), folder.path)
         tables = [folder.path / RANDOM_ANSWERS, folder.path / ANSWERS]
         size = Workers(config.workers, config.cpus_per_worker, config.gpu)
-        work_through(parts, Answerer, questions, tables=tables, size=size, name=f"zeroshot {task.name}")
+        work_through(
+            parts, Answerer, questions, tables=tables, size=size, name=f"zeroshot {task.name}", purpose="scoring"
+        )
         preset = loaded.model.config.preset_name
         names = {"task": task.name, "model": str(model), "preset": preset, "splits": list(config.splits)}
         return folder.finish(_report(questions, names, [part.name for part in parts]))

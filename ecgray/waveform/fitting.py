@@ -31,17 +31,16 @@ from torch import Tensor
 from ecgray.errors import ConfigError
 from ecgray.leads import LEADS
 from ecgray.waveform.beats import BEAT_FS, R_SAMPLE, calmest, typical_beat
+from ecgray.waveform.fitting_config import FitConfig
 from ecgray.waveform.fitting_descent import adamw, lbfgs
 from ecgray.waveform.fitting_loss import (
-    Circuit,
-    FitConfig,
     Homes,
+    Problem,
     Shape,
     align,
     at_rate,
     circuit,
     draw_beats,
-    fit_losses,
     fold,
     stretching,
     unfold,
@@ -145,7 +144,7 @@ class Fit:
             rr_s=torch.tensor([entry["rr_ms"] / 1000 for entry in classes.values()], dtype=torch.float64),
             beats=torch.tensor([entry["beats"] for entry in classes.values()], dtype=torch.int64),
             stretches=torch.tensor(content["stretches"]),
-            flat=torch.tensor(flat).reshape(-1, len(LEADS)),
+            flat=torch.tensor(flat, dtype=torch.bool).reshape(-1, len(LEADS)),
             skipped=dict(content["skipped"]),
             **{name: table(name, len(content["waves"])) for name in _PER_WAVE},
             **{name: table(name) for name in _PER_LEAD},
@@ -206,19 +205,16 @@ def fit_targets(
 def _optimise(
     target: Float[Tensor, "cls lead=12 sample=300"], rr_s: Float[Tensor, " cls"], config: FitConfig
 ) -> tuple[Float[Tensor, "cls lead=12 parameter"], Bool[Tensor, " cls"]]:
-    """The best parameters of each class-lead, and the classes whose losses are all finite."""
+    """The best parameters of each class-lead, and the classes whose losses are all finite.
+
+    AdamW is content with single precision, and takes one start after the other: so much a CPU's cache holds.
+    """
     if not len(target):
         return target.new_empty(0, 12, 3 * config.waves + 1), torch.empty(0, dtype=torch.bool)
-    round_, homes = circuit(rr_s), Homes.of(config.rules, rr_s)
-    unit = target / _size(target)[..., None]
-
-    def loss(raw: Tensor, *, trend: bool = False) -> Tensor:
-        shape = unfold(raw, homes, config=config, omega=round_.omega)
-        drawn = draw_beats(shape.eta(round_.omega[:, None]), round_)
-        return fit_losses(shape, align(drawn, unit, trend=trend), unit, config).total
-
-    raw = fold(_starts(unit, rr_s, homes, config), homes, config=config)
-    raw = balanced(adamw(partial(loss, trend=config.trend), raw, config), unit, round_, homes, config)
+    problem = Problem(target / _size(target)[..., None], circuit(rr_s), Homes.of(config.rules, rr_s), config)
+    loss, rough = problem.loss, partial(problem.to(torch.float32).loss, trend=config.trend)
+    starts = fold(_starts(problem.unit, rr_s, problem.homes, config), problem.homes, config=config)
+    raw = problem.balanced(torch.stack([adamw(rough, start.float(), config) for start in starts]).double())
     with torch.no_grad():
         best = torch.nan_to_num(loss(raw), nan=math.inf).argmin(0)  # (cls, lead)
     raw = raw.gather(0, best[None, ..., None].expand(1, *best.shape, raw.shape[-1]))[0]
@@ -228,29 +224,9 @@ def _optimise(
     return raw, finite
 
 
-def balanced(
-    raw: Float[Tensor, "*start cls lead parameter"],
-    unit: Float[Tensor, "cls lead sample=300"],
-    round_: Circuit,
-    homes: Homes,
-    config: FitConfig,
-) -> Float[Tensor, "*start cls lead parameter"]:
-    """The same beats, with heights and scale shared out so that Eq. 29 and 31 cost least; the sign goes to the heights.
-
-    Only their product shows in the beat. AdamW leaves each start somewhere along the way, and starts are compared.
-    """
-    shape = unfold(raw, homes, config=config, omega=round_.omega)
-    scale = align(draw_beats(shape.eta(round_.omega[:, None]), round_), unit, trend=False).scale
-    share = (config.lambda_s / config.lambda_a) ** 0.25 if config.lambda_s and config.lambda_a else 1.0
-    size = shape.height.norm(dim=-1)
-    factor = torch.sign(scale) * share * (scale.abs() / size.clamp(min=1e-12)).sqrt()
-    factor = torch.where(torch.isfinite(factor) & (factor != 0), factor, 1.0)[..., None]
-    return torch.cat([raw[..., : config.waves] * factor, raw[..., config.waves :]], dim=-1)
-
-
 def _size(target: Float[Tensor, "*batch sample"]) -> Float[Tensor, "*batch"]:
-    """The unit of a beat: its standard deviation, or 1 where it is flat."""
-    size = target.std(-1, correction=0)
+    """The unit of a beat: its standard deviation; infinity where it is flat, so that it becomes 0."""
+    size = (target - target.mean(-1, keepdim=True)).square().mean(-1).sqrt()
     return torch.where(size < FLAT_MV, torch.inf, size)
 
 
@@ -289,6 +265,15 @@ def _deflections(
     return [line.gather(-1, most), line.gather(-1, other)]
 
 
+def _in_order(shape: Shape, config: FitConfig) -> Shape:
+    """The same waves, sorted by their centres: Eq. 32's penalty is weak, and where Q passed R the two change names.
+
+    Waves that stretch with the rate stay behind those that do not.
+    """
+    order = torch.argsort(shape.theta + 10 * stretching(config.rules), dim=-1)
+    return Shape(*(part.gather(-1, order) for part in (shape.height, shape.theta, shape.width)))
+
+
 def _baked(
     raw: Float[Tensor, "cls lead parameter"],
     target: Float[Tensor, "cls lead=12 sample=300"],
@@ -298,12 +283,12 @@ def _baked(
     config: FitConfig,
     skipped: Mapping[str, str],
 ) -> Fit:
-    """Scale and offset go into the morphology, the trend is dropped; the scale's sign goes along (App. C, polarity)."""
+    """Scale and offset go into the morphology; the scale's sign goes along, and so polarity is canonical (App. C)."""
     round_ = circuit(rr_s)
-    shape = unfold(raw, Homes.of(config.rules, rr_s), config=config, omega=round_.omega)
+    shape = _in_order(unfold(raw, Homes.of(config.rules, rr_s), config=config, omega=round_.omega), config)
     drawn = draw_beats(shape.eta(round_.omega[:, None]), round_)
     aligned = align(drawn, target, trend=False)
-    flat = target.std(-1, correction=0) < FLAT_MV
+    flat = torch.isinf(_size(target))
     scale = torch.where(flat, 0.0, aligned.scale)
     fitted = torch.where(flat[..., None], target.mean(-1, keepdim=True), aligned.beat)
     error = (fitted - target).square().mean(-1).sqrt()

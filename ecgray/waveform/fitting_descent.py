@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ecgray.waveform.fitting_loss import FitConfig
+from ecgray.waveform.fitting_config import FitConfig
 
 Loss = Callable[[Tensor], Tensor]
 

@@ -19,88 +19,29 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ecgray.errors import ConfigError
 from ecgray.waveform.beats import BEAT_FS, BEAT_SAMPLES, R_SAMPLE
+from ecgray.waveform.fitting_config import FitConfig, WaveRule
 from ecgray.waveform.simulator import Eta, turn, wave_slope, wrapped
 
 OUTSIDE = 48
 """Grid points for the part of a revolution that the crop does not show; only its integral counts."""
-SHIFT_S = 0.02
+SHIFT_S = 0.01
 """The common shift of all phases (App. C) reaches so far: a crop has R at 0.2 s already."""
+LAST_S = 0.38
+"""No wave's centre lies later than this, whatever the rate: the crop ends 0.4 s after R."""
 
 
-@dataclass(frozen=True)
-class WaveRule:
-    """What is known of a wave before a fit: where it may lie, how wide it is, and whether it moves with the rate."""
-
-    name: str
-    first_s: float
-    last_s: float
-    """Its centre lies between these, in seconds from R at RR = 1 s."""
-    usual_s: float
-    width_rad: float
-    """b* of Eq. 30."""
-    weight: float = 1.0
-    """w of Eq. 30."""
-    stretches: bool = False
+def at_rate(
+    second: Float[Tensor, " wave"], rules: tuple[WaveRule, ...], rr_s: Float[Tensor, " cls"]
+) -> Float[Tensor, "cls wave"]:
+    """A place per wave in seconds at RR = 1 s, at each class's RR: what stretches goes with RR^(1/3)."""
+    factor = torch.where(stretching(rules), rr_s.double()[:, None] ** (1 / 3), 1.0)
+    return second * factor
 
 
-_P = WaveRule("P", -0.27, -0.075, -0.16, 0.20)
-_Q = WaveRule("Q", -0.08, -0.008, -0.028, 0.08)
-_R = WaveRule("R", -0.035, 0.035, 0.0, 0.10)
-_S = WaveRule("S", 0.008, 0.12, 0.03, 0.08)
-_T = WaveRule("T", 0.13, 0.42, 0.28, 0.32, weight=2.0, stretches=True)
-_ST = WaveRule("ST", 0.06, 0.22, 0.12, 0.32, stretches=True)
-_T_END = WaveRule("T end", 0.2, 0.45, 0.32, 0.20, stretches=True)
-WAVES: dict[int, tuple[WaveRule, ...]] = {5: (_P, _Q, _R, _S, _T), 7: (_P, _Q, _R, _S, _ST, _T, _T_END)}
-"""Eq. 6 has five waves; seven draw an ST segment that is not level, and a T wave that falls more steeply than it rises.
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitConfig:
-    """Fit the simulator to beats. Defaults of the losses are the paper's (App. C)."""
-
-    waves: int = 5
-    """Waves of a beat: P, Q, R, S and T (Eq. 6), or with ST and a second T."""
-    lambda_s: float = 1e-6
-    """Weight of the scale (Eq. 29)."""
-    lambda_b: float = 5e-3
-    """Weight of the widths (Eq. 30)."""
-    lambda_a: float = 4e-4
-    """Weight of the amplitudes (Eq. 31), as heights in standard deviations of the beat."""
-    lambda_ord: float = 1e-4
-    """Weight of the order (Eq. 32)."""
-    margin_rad: float = 0.05
-    """m of Eq. 32."""
-    epsilon: float = 1e-3
-    """Least width in rad; a width is softplus + epsilon."""
-    trend: bool = True
-    """Whether AdamW's alignment has a linear trend (Eq. 27). The refinement's has none: what is kept has none."""
-    adamw_steps: int = 200
-    warmup_steps: int = 20
-    """Steps in which the learning rate rises; then it falls to 0 as a cosine."""
-    learning_rate: float = 0.05
-    lbfgs_steps: int = 80
-    """Steps of L-BFGS after that, of the best start alone."""
-    min_beats: int = 10
-    """A class with fewer whole beats is skipped."""
-    max_beats: int = 200
-    """Beats of a class that are looked at, the first ones (App. D)."""
-
-    def __post_init__(self) -> None:
-        weights = (self.lambda_s, self.lambda_b, self.lambda_a, self.lambda_ord, self.margin_rad)
-        if self.waves not in WAVES:
-            raise ConfigError(f"waves={self.waves} is unknown; a beat has 5 waves, or 7.")
-        if not all(0 <= weight < math.inf for weight in weights) or not self.epsilon > 0:
-            raise ConfigError(f"A weight of the losses is negative or epsilon={self.epsilon} is not above 0 ({self}).")
-        if min(self.adamw_steps, self.lbfgs_steps, self.warmup_steps) < 0 or min(self.min_beats, self.max_beats) < 1:
-            raise ConfigError(f"Steps must be 0 or more, and beats 1 or more ({self}).")
-
-    @property
-    def rules(self) -> tuple[WaveRule, ...]:
-        """What is known of each wave."""
-        return WAVES[self.waves]
+def stretching(rules: tuple[WaveRule, ...]) -> Bool[Tensor, " wave"]:
+    """Which waves are repolarisation."""
+    return torch.tensor([rule.stretches for rule in rules])
 
 
 @dataclass(frozen=True)
@@ -165,54 +106,54 @@ class Shape:
 
 @dataclass(frozen=True)
 class Homes:
-    """Where each wave may lie, per class, in rad."""
+    """Where each wave may lie and how wide it may be, per class, in rad."""
 
     first: Float[Tensor, "cls 1 wave"]
     last: Float[Tensor, "cls 1 wave"]
+    narrowest: Float[Tensor, "cls 1 wave"]
+    widest: Float[Tensor, "cls 1 wave"]
 
     @staticmethod
     def of(rules: tuple[WaveRule, ...], rr_s: Float[Tensor, " cls"]) -> Homes:
-        """The rules at each class's rate: repolarisation moves with it (Fridericia), P and QRS do not."""
-        first, last = (at_rate(torch.tensor(edge, dtype=torch.float64), rules, rr_s) for edge in _edges(rules))
+        """The rules at each class's rate: repolarisation moves with it (Fridericia), P and QRS do not.
+
+        No centre lies beyond the crop's end: a wave of which only the foot is seen could be of any height.
+        """
         omega = 2 * math.pi / rr_s.double()[:, None, None]
-        return Homes(first=omega * first[:, None], last=omega * last[:, None])
 
+        def row(*values: float) -> Tensor:
+            return at_rate(torch.tensor(values, dtype=torch.float64), rules, rr_s)[:, None]
 
-def _edges(rules: tuple[WaveRule, ...]) -> tuple[list[float], list[float]]:
-    return [rule.first_s for rule in rules], [rule.last_s for rule in rules]
-
-
-def at_rate(
-    second: Float[Tensor, " wave"], rules: tuple[WaveRule, ...], rr_s: Float[Tensor, " cls"]
-) -> Float[Tensor, "cls wave"]:
-    """A place per wave in seconds at RR = 1 s, at each class's RR: what stretches goes with RR^(1/3)."""
-    factor = torch.where(stretching(rules), rr_s.double()[:, None] ** (1 / 3), 1.0)
-    return second * factor
-
-
-def stretching(rules: tuple[WaveRule, ...]) -> Bool[Tensor, " wave"]:
-    """Which waves are repolarisation."""
-    return torch.tensor([rule.stretches for rule in rules])
+        first, last = row(*(rule.first_s for rule in rules)), row(*(rule.last_s for rule in rules)).clamp(max=LAST_S)
+        narrowest, widest = row(*(rule.narrowest_s for rule in rules)), row(*(rule.widest_s for rule in rules))
+        return Homes(omega * first, omega * last, omega * narrowest, omega * widest)
 
 
 def unfold(raw: Float[Tensor, "*batch cls lead parameter"], homes: Homes, *, config: FitConfig, omega: Tensor) -> Shape:
     """Free parameters to a shape: heights as they are, centres within their homes, widths by softplus (App. C).
 
-    The last parameter is the global phase shift, within 20 ms.
+    Up to half of a wave's widest the softplus is hardly changed; beyond, it saturates. The last parameter is the global
+    phase shift, within 10 ms.
     """
     waves = config.waves
     height, place, width = raw[..., :waves], raw[..., waves : 2 * waves], raw[..., 2 * waves : 3 * waves]
     middle, half = (homes.first + homes.last) / 2, (homes.last - homes.first) / 2
     shift = omega[:, None, None] * SHIFT_S * torch.tanh(raw[..., -1:])
-    theta = wrapped(middle + half * torch.tanh(place) + shift)
-    return Shape(height=height, theta=theta, width=torch.nn.functional.softplus(width) + config.epsilon)
+    free = torch.nn.functional.softplus(width) + config.epsilon + homes.narrowest
+    return Shape(
+        height=height,
+        theta=wrapped(middle + half * torch.tanh(place) + shift),
+        width=free / (1 + (free / homes.widest) ** 4) ** 0.25,
+    )
 
 
 def fold(shape: Shape, homes: Homes, *, config: FitConfig) -> Float[Tensor, "*batch cls lead parameter"]:
-    """The free parameters of a shape; a centre at its home's edge or beyond begins just within."""
+    """The free parameters of a shape; where it is at its home's edge or beyond, those of one just within."""
     middle, half = (homes.first + homes.last) / 2, (homes.last - homes.first) / 2
     place = torch.atanh(((shape.theta - middle) / half).clamp(-0.95, 0.95))
-    width = torch.log(torch.expm1((shape.width - config.epsilon).clamp(min=1e-4)))
+    inside = torch.minimum(shape.width, 0.9 * homes.widest)
+    free = inside / (1 - (inside / homes.widest) ** 4) ** 0.25 - config.epsilon - homes.narrowest
+    width = torch.log(torch.expm1(free.clamp(min=1e-4)))
     return torch.cat([shape.height, place, width, torch.zeros_like(width[..., :1])], dim=-1)
 
 
@@ -287,3 +228,46 @@ def fit_losses(
         amplitude=config.lambda_a * shape.height.square().sum(-1),  # Eq. 31
         order=config.lambda_ord * late.clamp(min=0).sum(-1),  # Eq. 32
     )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be fitted: the beats of classes in their own units, and all that does not change from step to step."""
+
+    unit: Float[Tensor, "cls lead sample=300"]
+    """Typical beats, each by its standard deviation."""
+    round_: Circuit
+    homes: Homes
+    config: FitConfig
+
+    def to(self, dtype: torch.dtype) -> Problem:
+        """The same in another precision."""
+        round_ = Circuit(**{name: part.to(dtype) for name, part in vars(self.round_).items()})
+        homes = Homes(**{name: part.to(dtype) for name, part in vars(self.homes).items()})
+        return Problem(self.unit.to(dtype), round_, homes, self.config)
+
+    def loss(
+        self, raw: Float[Tensor, "*start cls lead parameter"], *, trend: bool = False
+    ) -> Float[Tensor, "*start cls lead"]:
+        """Eq. 33 for each class-lead."""
+        shape, aligned = self._aligned(raw, trend=trend)
+        return fit_losses(shape, aligned, self.unit, self.config).total
+
+    def balanced(self, raw: Float[Tensor, "*start cls lead parameter"]) -> Float[Tensor, "*start cls lead parameter"]:
+        """The same beats, with heights and scale shared out so that Eq. 29 and 31 cost least.
+
+        The heights take the scale's sign. Only their product shows in the beat: AdamW leaves each start somewhere
+        along the way, and starts are compared.
+        """
+        config = self.config
+        shape, aligned = self._aligned(raw, trend=False)
+        share = (config.lambda_s / config.lambda_a) ** 0.25 if config.lambda_s and config.lambda_a else 1.0
+        size = shape.height.norm(dim=-1).clamp(min=1e-12)
+        factor = torch.sign(aligned.scale) * share * (aligned.scale.abs() / size).sqrt()
+        factor = torch.where(torch.isfinite(factor) & (factor != 0), factor, 1.0)[..., None]
+        return torch.cat([raw[..., : config.waves] * factor, raw[..., config.waves :]], dim=-1)
+
+    def _aligned(self, raw: Float[Tensor, "*start cls lead parameter"], *, trend: bool) -> tuple[Shape, Alignment]:
+        shape = unfold(raw, self.homes, config=self.config, omega=self.round_.omega)
+        drawn = draw_beats(shape.eta(self.round_.omega[:, None]), self.round_)
+        return shape, align(drawn, self.unit, trend=trend)

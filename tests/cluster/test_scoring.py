@@ -168,7 +168,7 @@ def test_one_answer_does_not_depend_on_the_batch(model: Path, records: Path, tmp
             _config(model, records, tmp_path, splits=SPLITS), batch_size=size, random_encoder=False
         )
         answerer = Answerer(Questions(config, load_task("cpsc2018"), model, tmp_path / str(size)))
-        assert answerer({"part": [str(part)]}) == {"records": [16], "failed": [""]}
+        assert answerer({"part": [str(part)]}) == {"rows": [16], "failed": [""]}
     answers = [_answers(tmp_path / str(size) / "answers") for size in (1, 7, 64)]
     np.testing.assert_allclose(answers[1], answers[0], atol=1e-6)
     np.testing.assert_allclose(answers[2], answers[0], atol=1e-6)

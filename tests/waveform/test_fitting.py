@@ -15,12 +15,13 @@ import torch
 import ecgray.waveform.fitting as fitting
 from ecgray.errors import ConfigError
 from ecgray.leads import LEADS
-from ecgray.waveform.beats import crop_beats
+from ecgray.waveform.beats import BEAT_FS, BEAT_SAMPLES, crop_beats
 from ecgray.waveform.fitting import Fit, fit_classes
+from ecgray.waveform.fitting_config import FitConfig
 from ecgray.waveform.fitting_descent import lbfgs
-from ecgray.waveform.fitting_loss import FitConfig, Shape, align, circuit, draw_beats, fit_losses
+from ecgray.waveform.fitting_loss import Shape, align, circuit, draw_beats, fit_losses
 from ecgray.waveform.record import read_recording
-from ecgray.waveform.simulator import Eta, Waves, simulate, typical
+from ecgray.waveform.simulator import Eta, Waves, recur, simulate, typical, wave_slope, wrapped
 
 FACTORS = torch.tensor([0.5, 1.0, 0.6, -0.8, 0.1, 0.9, -0.3, -0.7, 1.4, 1.8, 1.2, 0.9], dtype=torch.float64)
 """Leads of the drawn hearts by lead II: aVR, V1 and V2 are upside down, aVL is small, I is left flat below."""
@@ -83,6 +84,14 @@ def test_a_known_morphology_is_recovered(fit: Fit, true_waves: Waves):
         assert (calm.centre_s[0, :, wave] - true.centre_s[:, wave]).abs().max() < centre
 
 
+def test_waves_come_in_their_order(fit: Fit):
+    """P, Q, R, S and T by their centres (Eq. 32), within the crop, and none as wide as a baseline."""
+    assert (fit.centre_s.diff(dim=-1) >= 0).all()
+    assert fit.centre_s.min() >= -0.2
+    assert fit.centre_s.max() <= 0.39
+    assert (fit.width_s[..., :4] <= 0.05).all()
+
+
 def test_a_lead_upside_down_is_the_same_lead_upside_down(fit: Fit):
     """aVR is -0.8 times lead II: so are its waves."""
     avr, two = LEADS.index("aVR"), LEADS.index("II")
@@ -122,7 +131,9 @@ def test_the_simulator_draws_the_fitted_beat_at_the_class_own_rate(fit: Fit):
     for row, rr_s in enumerate(fit.rr_s.tolist()):
         peak = round((0.2 + rr_s * round(7 / rr_s)) * 500)
         beat = strips[row, :, peak - 100 : peak + 200]
-        assert (beat + fit.baseline_mv[row, :, None] - fit.draw()[row]).abs().max() < 0.03  # 0.3 ms of R's flank
+        error = (beat + fit.baseline_mv[row, :, None] - fit.draw()[row]).abs()
+        assert error.mean() < 0.003
+        assert error.max() < 0.06  # half a millisecond on the flank of a large R: Euler's phase runs ahead
 
 
 def test_a_diverging_fit_is_skipped(monkeypatch: pytest.MonkeyPatch, true_waves: Waves):
@@ -131,7 +142,7 @@ def test_a_diverging_fit_is_skipped(monkeypatch: pytest.MonkeyPatch, true_waves:
 
     def lost(loss: fitting.Any, raw: torch.Tensor, config: FitConfig) -> torch.Tensor:
         raw = raw.clone()
-        raw[:, 1, 7] = math.nan
+        raw[1, 7] = math.nan
         return raw
 
     monkeypatch.setattr(fitting, "adamw", lost)
@@ -223,20 +234,20 @@ def test_the_gradient_flows_through_the_alignment():
     assert torch.autograd.gradcheck(error, drawn, eps=1e-6, atol=1e-9)
     assert torch.autograd.gradcheck(lambda z: align(z, target).scale, drawn, eps=1e-6, atol=1e-7)
     (slope,) = torch.autograd.grad(error(drawn), drawn)
-    assert abs(float(slope @ drawn)) < 1e-12  # the scale makes up for any change of gain
+    assert abs(float((slope @ drawn).detach())) < 1e-12  # the scale makes up for any change of gain
 
 
-@pytest.mark.parametrize("rr_s", [0.4, 0.8, 1.3])
-def test_the_grid_draws_what_the_simulator_draws(rr_s: float, true_waves: Waves):
-    """A revolution and a matrix instead of a strip: the same to 3 uV, but for the drift of Euler's phase."""
-    round_ = circuit(torch.tensor([rr_s]))
-    at = true_waves.at(rr_s)
-    eta = at.phases(2 * math.pi / rr_s)
-    drawn = draw_beats(Eta(eta.theta[None], eta.a[None], eta.b[None]), round_)[0]
-    beats = torch.tensor(beats_of(true_waves, rr_s)[0]).double()
-    peak = (drawn.amax(-1) - drawn.amin(-1))[:, None]
-    assert ((drawn - beats) / peak).abs().mean() < 0.003
-    assert (drawn - beats).mean(-1).abs().max() < 0.008
+@pytest.mark.parametrize("rr_s", [0.4, 0.8, 0.903, 1.3])
+def test_a_revolution_and_a_matrix_do_what_twenty_seconds_of_recurrence_do(rr_s: float, true_waves: Waves):
+    """The burn-in counts as an infinite one: the level is right to 4 uV, the beat to Euler's error of phase."""
+    eta = true_waves.at(rr_s).phases(2 * math.pi / rr_s)
+    drawn = draw_beats(Eta(eta.theta[None], eta.a[None], eta.b[None]), circuit(torch.tensor([rr_s])))[0]
+    steps = torch.arange(-10_000, BEAT_SAMPLES).double()
+    phase = wrapped(2 * math.pi / rr_s * (steps / BEAT_FS - 0.2))
+    push = wave_slope(phase, Eta(*(term[:, None] for term in (eta.theta, eta.a, eta.b)))) / BEAT_FS
+    plain = recur(torch.nn.functional.pad(push[:, :-1], (1, 0)), keep=1 - 1 / BEAT_FS)[:, -BEAT_SAMPLES:]
+    assert (drawn - plain).abs().max() < 0.02
+    assert (drawn - plain).mean(-1).abs().max() < 0.004
 
 
 def test_lbfgs_solves_each_problem_and_never_climbs():
