@@ -54,8 +54,8 @@ def work_through(
 ) -> None:
     """Have every file done that is not yet in the last of `tables`, which the workers write.
 
-    `parts` says how many rows count in each file. `name` stands at the bar, `purpose` in a refusal. Raises `ClusterError`
-    with the sentence of the first file that failed.
+    `parts` says how many rows count in each file. `name` stands at the bar, `purpose` in a refusal. Raises
+    `ClusterError` with the sentence of the first file that failed.
     """
     for table in tables:
         for left_over in table.glob(".*.parquet.*"):
