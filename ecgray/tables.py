@@ -126,7 +126,11 @@ STATEMENTS = pa.schema(
     [
         _field("statement", pa.string(), "the statement, cleaned: lower case, single blanks"),
         _field("records", pa.int64(), "how many records it stands in"),
-        _field("status", pa.string(), "read, nothing (no finding), partly (read), unknown, uncited, refused, unmerged"),
+        _field(
+            "status",
+            pa.string(),
+            "read, nothing (no finding), partly (read), unknown, uncited, corrected, refused, unmerged",
+        ),
         _field("entities", pa.int32(), "how many entities it gave"),
         _field("uncited", pa.int32(), "entities dropped because their cited words do not stand in the statement"),
         _field("code", pa.string(), "why it was refused: a stable word (docs/data.md); null as a rule"),

@@ -38,6 +38,7 @@ from ecgray.text.entities import Entity, Reading, read_answer
 from ecgray.text.joining import Found, found_in, merged
 from ecgray.text.model_folder import model_folder, model_hash
 from ecgray.text.prompt import Prompt, load_prompt, merge_question, prompt_path, read_groups
+from ecgray.text.readings import read_readings
 from ecgray.text.statements import is_empty, texts_of
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def extract(config: ExtractConfig) -> dict[str, Any]:
     check_sums(model)
     if config.engine != "vllm":
         engine_class(config.engine)
+    corrections = read_readings(config.readings, unit=config.unit) if config.readings else {}
     inputs: dict[str, Path | str] = {
         "records": config.records,
         "model": model_hash(model),
@@ -68,6 +70,8 @@ def extract(config: ExtractConfig) -> dict[str, Any]:
     }
     if config.merge == "llm":
         inputs["merge_prompt"] = prompt_path("merge")
+    if config.readings:
+        inputs["readings"] = config.readings
     with output_folder(config.out, config, inputs=inputs) as folder:
         earlier = folder.done
         if earlier and {*earlier["refused_by_code"], *earlier.get("merge_refused_by_code", ())} <= FINAL:
@@ -76,7 +80,7 @@ def extract(config: ExtractConfig) -> dict[str, Any]:
         (folder.path / "figures.json").unlink(missing_ok=True)
     with output_folder(config.out, config, inputs=inputs) as folder:
         try:
-            figures = _Run(config, folder, model).go()
+            figures = _Run(config, folder, model, corrections).go()
             as_before = earlier and all(figures.get(name) == earlier.get(name) for name in _OUTCOME)
             folder.finish(earlier if earlier and as_before else figures)  # so that what was made of it stays valid
             return figures
@@ -100,8 +104,10 @@ class _Gathered:
 class _Run:
     """One run of the job: its settings, where it writes, what it knows so far."""
 
-    def __init__(self, config: ExtractConfig, folder: OutputFolder, model: Path) -> None:
-        self.config, self.out, self.model = config, folder.path, model
+    def __init__(
+        self, config: ExtractConfig, folder: OutputFolder, model: Path, corrections: Mapping[str, Reading]
+    ) -> None:
+        self.config, self.out, self.model, self.corrections = config, folder.path, model, corrections
         self.model_hash = answers_hash(model, config.engine)
         self.cache = (config.cache or folder.path / "cache").absolute()
         self.parts = parquet_files(table_folder(config.records, "records"))
@@ -120,10 +126,17 @@ class _Run:
         figures = self._extract(gathered)
         figures |= self._timed("join", lambda: self._join(self._merge()))
         self._write_statements(gathered.texts)
-        if not figures["answered"] or (figures["uncited"] and not figures["entities"]):
+        if not self._model_is_of_use():
             print("extract: warning: no answer can be used; is this model made for it?", file=sys.stderr)
         figures["seconds"] = {name: round(value, 2) for name, value in self.seconds.items()}
         return figures | {"model": self.config.model, "model_hash": self.model_hash, "out": str(self.out)}
+
+    def _model_is_of_use(self) -> bool:
+        """Whether an answer of the model can be used, or nothing was left to ask it."""
+        answers = [each for each in self.readings.values() if not each.corrected]
+        if not answers:
+            return bool(self.readings) and not self.codes
+        return any(each.entities for each in answers) or not any(each.uncited for each in answers)
 
     def _timed(self, name: str, step: Callable[[], Any]) -> Any:
         start = time.perf_counter()
@@ -155,21 +168,25 @@ class _Run:
     def _extract(self, gathered: _Gathered) -> dict[str, Any]:
         """Have the texts read; fills `readings` and `codes`, returns the figures of that."""
         prompt = load_prompt("extract", max_tokens=self.config.max_tokens)
-        long = {text for text in gathered.texts if len(text) > self.config.max_letters}
-        known, asked, cached = self._answers([text for text in gathered.texts if text not in long], prompt)
-        self.readings = {text: read_answer(text, answer) for text, answer in known.answers.items()}
+        corrected = {text: self.corrections[text] for text in gathered.texts if text in self.corrections}
+        left = [text for text in gathered.texts if text not in corrected]
+        long = {text for text in left if len(text) > self.config.max_letters}
+        known, asked, cached = self._answers([text for text in left if text not in long], prompt)
+        answered = {text: read_answer(text, answer) for text, answer in known.answers.items()}
+        self.readings = corrected | answered
         self.codes = known.codes | dict.fromkeys(long, "too_long")
-        readings = self.readings.values()
+        readings = answered.values()
         return {
             "records": gathered.records,
             "empty": gathered.empty,
             "short": gathered.short,
             "statements": gathered.texts.total(),
             "distinct": len(gathered.texts),
+            "corrected": len(corrected),
             "cached": cached,
             "asked": asked.calls,
             "calls_per_1000_reports": round(asked.calls / gathered.records * 1000, 2),
-            "answered": len(self.readings),
+            "answered": len(answered),
             "unknown": sum(each.unknown and not each.entities for each in readings),
             "partly": sum(each.unknown and bool(each.entities) for each in readings),
             "uncited": sum(each.uncited for each in readings),

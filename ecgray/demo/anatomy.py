@@ -16,6 +16,8 @@ from jaxtyping import Float64
 LIMB_GAIN = 0.68
 """What lead I sees of a vector of 1 mV that points to the left."""
 
+_FRONTAL = np.array([[1.0, 0.0, 0.0], [0.5, np.sqrt(0.75), 0.0]])
+"""What I and II see, by Einthoven's triangle."""
 _CHEST = np.array(  # V1 to V6, for x (left), y (feet), z (front)
     [
         [-0.430, 0.130, 0.770],
@@ -46,6 +48,11 @@ class Anatomy:
     """What I, II, V1 ... V6 see of a vector."""
 
 
+def usual_anatomy() -> Anatomy:
+    """The chest that patients' chests are drawn around."""
+    return Anatomy(field=np.concatenate([LIMB_GAIN * _FRONTAL, _CHEST]))
+
+
 def draw_anatomy(*, body: np.random.Generator, now: np.random.Generator) -> Anatomy:
     """A chest, and electrodes that never sit twice in the same place."""
     limb = LIMB_GAIN * np.exp(0.08 * body.standard_normal())
@@ -54,5 +61,4 @@ def draw_anatomy(*, body: np.random.Generator, now: np.random.Generator) -> Anat
     slip = 0.09 * body.standard_normal() + 0.06 * now.standard_normal(6)  # up or down the chest
     x, y, z = _CHEST.T
     chest = np.stack([x * np.cos(turn) - z * np.sin(turn), y + slip, z * np.cos(turn) + x * np.sin(turn)], axis=1)
-    frontal = limb * np.array([[1.0, 0.0, 0.0], [0.5, np.sqrt(0.75), 0.0]])
-    return Anatomy(field=np.concatenate([frontal, chest * near[:, None]]))
+    return Anatomy(field=np.concatenate([limb * _FRONTAL, chest * near[:, None]]))

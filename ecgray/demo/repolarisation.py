@@ -12,15 +12,16 @@ from jaxtyping import Float64
 
 from ecgray.demo.anatomy import TWELVE, Anatomy
 from ecgray.demo.heart import Heart
+from ecgray.demo.loops import height
 from ecgray.demo.waves import Beat, turned
 from ecgray.leads import LEADS
 
 Eight = Float64[np.ndarray, "lead=8"]
 
-_T = np.array([0.34, 0.26, 0.29])
-"""The T wave of a healthy heart: left, down, front, in mV."""
 _ST = np.array([0.015, 0.005, 0.06])
 """Its ST segment."""
+_TALLEST = 1.4
+"""What a secondary T wave comes near to and never reaches, in mV, however large the QRS."""
 _GAUSS = np.sqrt(2 * np.pi)
 
 _TERRITORY: dict[str, tuple[tuple[float, float, float], tuple[str, ...]]] = {
@@ -40,6 +41,7 @@ def draw_recovery(heart: Heart, anatomy: Anatomy, qrs: Beat, usual: Beat, rng: n
     t = anatomy.field @ _healthy_t(heart, rng)
     st = anatomy.field @ (_ST * rng.uniform(0.3, 1.7))
     secondary = _share(heart, rng) * (_area(usual) - _area(qrs)) / (_GAUSS * shape.late_width_s * 1.45)
+    secondary = _TALLEST * np.tanh(secondary / _TALLEST)
     t, st = t + secondary, st + 0.22 * secondary
     t, st = _territorial(heart, anatomy, t, st, rng)
     waves = shape.waves(t, st)
@@ -101,13 +103,13 @@ def _healthy_t(heart: Heart, rng: np.random.Generator) -> np.ndarray:
     """The T vector of this patient: smaller with age, its axis near that of the QRS."""
     size = np.exp(rng.normal(0.0, 0.28)) * (1.08 - 0.0035 * (heart.patient.age - 40))
     size *= 0.88 if heart.patient.sex == "F" else 1.06
-    if not heart.has("normal ecg", "short qt interval", "early repolarization"):
+    if not heart.has("normal ecg", "short qt interval", "long qt interval", "early repolarization"):
         size *= rng.uniform(0.5, 1.1)
     if heart.has("left bundle branch block"):  # T is nearly all secondary there
         size *= 0.6
     if heart.has("low qrs voltage"):  # what swallows the QRS swallows the T wave
         size *= rng.uniform(0.45, 0.8)
-    vector = _T * size * np.exp(0.15 * rng.standard_normal(3))
+    vector = height("normal ecg", "T") * size * np.exp(0.15 * rng.standard_normal(3))
     vector[2] += 0.11 * rng.standard_normal() - (0.04 if heart.patient.sex == "F" else 0.0)
     toward = np.clip(0.22 * (heart.axis_deg - 40.0), -20.0, 20.0)
     return turned(vector[None], float(toward + rng.normal(0.0, 8.0)))[0]
@@ -121,8 +123,8 @@ def _share(heart: Heart, rng: np.random.Generator) -> float:
         return float(rng.uniform(0.7, 1.6))
     if heart.has("right bundle branch block"):
         return float(rng.uniform(0.9, 1.5))
-    if heart.has("left bundle branch block"):
-        return float(rng.uniform(0.9, 1.25))
+    if heart.has("left bundle branch block", "third degree av block") and heart.qrs_ms >= 120:
+        return float(rng.uniform(0.45, 0.8))  # of a loop so large; the class's fitted T wave says no more
     if heart.qrs_ms >= 120 or heart.has("ventricular preexcitation", "incomplete left bundle branch block"):
         return float(rng.uniform(0.65, 1.15))
     return 0.3
@@ -139,7 +141,7 @@ def _territorial(heart: Heart, anatomy: Anatomy, t: Eight, st: Eight, rng: np.ra
             t = t + level * rng.uniform(-0.2, 1.1) * toward
         if heart.has(f"{wall} st depression"):
             worst = int(seen.argmax())
-            level = (rng.uniform(0.09, 0.24) + max(_in_leads(st, leads)[worst], 0.0)) / seen[worst]
+            level = (rng.uniform(0.11, 0.25) + max(_in_leads(st, leads)[worst], 0.0)) / seen[worst]
             st = st - level * toward
             t = t * rng.uniform(0.3, 0.9) - level * rng.uniform(-0.3, 0.6) * toward
         if heart.has(f"{wall} t wave inversion"):

@@ -1,39 +1,40 @@
 """How the ventricles are excited: the QRS complex of each kind of conduction, as a loop in space.
 
 Rows are waves in the order in which the muscle is reached (septum, apex, free wall, base), see
-`ecgray.demo.waves.Rows`. Text books of vectorcardiography give the directions; the sizes are set so that the twelve
-leads have the amplitudes and the steepness that healthy adults have (docs/demo.md).
+`ecgray.demo.waves.Rows`. The loops of the healthy heart, of the left bundle branch block, of the left anterior
+fascicular block and of left ventricular hypertrophy are those of fitted real beats (`ecgray.demo.loops`); what else
+there is has its directions from textbooks of vectorcardiography.
 """
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float64
 
 from ecgray.demo.anatomy import Anatomy
 from ecgray.demo.heart import Heart
+from ecgray.demo.loops import Plan, loop
 from ecgray.demo.waves import Beat, Rows, see, turn_to, varied
 
-_NORMAL: Rows = np.array(
-    [
-        [-33.0, 7.5, 0.01, 0.03, 0.05, 0.5],  # the slow beginning, which only a cart sees
-        [-19.0, 5.2, -0.14, 0.06, 0.19, 0.5],  # septum: to the right and the front
-        [-8.0, 5.6, 0.40, 0.32, 0.27, 1.0],  # apex
-        [1.0, 7.0, 0.98, 0.74, -0.10, 1.0],  # free wall of the left ventricle
-        [11.5, 6.8, 0.36, 0.24, -0.86, 1.0],  # back wall
-        [22.5, 6.2, -0.19, -0.17, -0.27, 0.5],  # base
-        [36.0, 8.5, -0.03, -0.05, -0.05, 0.5],  # the slow end
-    ]
+_QRS = ("Q", "R", "S")
+_NARROW: Plan = (  # ms from R, ms, how far it follows the axis
+    (-33.0, 7.5, 0.5),  # the slow beginning, which only a cart sees
+    (-19.0, 5.2, 0.5),  # septum
+    (-8.0, 5.6, 1.0),  # apex
+    (1.0, 7.0, 1.0),  # free wall of the left ventricle
+    (11.5, 6.8, 1.0),  # back wall
+    (22.5, 6.2, 0.5),  # base
+    (36.0, 8.5, 0.5),  # the slow end
 )
 _FOOT, _SEPTUM, _APEX, _FREE_WALL, _BACK_WALL, _BASE, _END = range(7)
-_LEFT_BUNDLE: Rows = np.array(
-    [
-        [20.0, 10.0, 0.18, 0.12, 0.14, 0.5],  # right ventricle first; the septum from right to left
-        [48.0, 11.5, 0.76, 0.34, -0.95, 1.0],
-        [82.0, 13.0, 0.80, 0.22, -1.24, 1.0],  # the free wall late: a second summit
-        [110.0, 11.0, 0.36, 0.0, -0.42, 1.0],
-        [131.0, 10.0, 0.05, 0.0, -0.06, 1.0],
-    ]
+_WIDE: Plan = (
+    (-45.0, 10.0, 0.5),  # right ventricle first; the septum from right to left
+    (-17.0, 11.5, 1.0),
+    (17.0, 13.0, 1.0),  # the free wall late: a second summit
+    (45.0, 11.0, 1.0),
+    (66.0, 10.0, 1.0),
 )
 _RIGHT_VENTRICLE_LATE: Rows = np.array(
     [
@@ -63,6 +64,11 @@ _APEX_PACED: Rows = np.array(
 )
 _BYPASSES = np.array([[0.10, 0.45, 0.55], [0.62, 0.10, -0.30], [0.55, -0.45, 0.45]])
 """Where the first muscle lies from a bypass at the left wall, the right wall, the septum."""
+
+
+@cache
+def _loop(name: str) -> Rows:
+    return loop(name, _QRS, _WIDE if name == "left bundle branch block" else _NARROW)
 
 
 def draw_qrs(heart: Heart, anatomy: Anatomy, rng: np.random.Generator) -> Beat:
@@ -103,8 +109,8 @@ def _rows(heart: Heart, rng: np.random.Generator) -> Rows:
     if heart.has("right ventricular hypertrophy"):
         return varied(_RIGHT_HYPERTROPHY, rng)
     if heart.has("third degree av block") and heart.qrs_ms > 118:  # an escape beat from one ventricle
-        return _left_bundle(rng) if rng.random() < 0.5 else _with_late_right(varied(_NORMAL, rng), rng)
-    rows = _scarred(_notched(_turned_round(varied(_NORMAL, rng), heart, rng), rng), heart, rng)
+        return _left_bundle(rng) if rng.random() < 0.5 else _with_late_right(varied(_loop("normal ecg"), rng), rng)
+    rows = _scarred(_notched(_turned_round(varied(_narrow(heart), rng), rng), rng), heart, rng)
     if heart.has("left anterior fascicular block"):
         rows = _anterior_fascicle(rows, rng)
     if heart.has("right bundle branch block"):
@@ -118,9 +124,15 @@ def _rows(heart: Heart, rng: np.random.Generator) -> Rows:
     return rows
 
 
-def _turned_round(rows: Rows, heart: Heart, rng: np.random.Generator) -> Rows:
+def _narrow(heart: Heart) -> Rows:
+    """The loop from which this narrow QRS is varied."""
+    own = ("left anterior fascicular block", "left ventricular hypertrophy")
+    return _loop(next((name for name in own if heart.has(name)), "normal ecg"))
+
+
+def _turned_round(rows: Rows, rng: np.random.Generator) -> Rows:
     """A heart turned about its long axis: the place in the chest leads where R grows larger than S moves."""
-    angle = np.deg2rad(rng.normal(0.0, 13.0) - (12.0 if heart.has("left ventricular hypertrophy") else 0.0))
+    angle = np.deg2rad(rng.normal(0.0, 13.0))
     x, z = rows[:, 2].copy(), rows[:, 4].copy()
     rows[:, 2], rows[:, 4] = x * np.cos(angle) - z * np.sin(angle), z * np.cos(angle) + x * np.sin(angle)
     return rows
@@ -136,7 +148,7 @@ def _notched(rows: Rows, rng: np.random.Generator) -> Rows:
 
 def _left_bundle(rng: np.random.Generator, *, part: float = 1.0) -> Rows:
     """The septum is crossed from right to left (no q in I and V6), the free wall is reached late."""
-    rows = varied(_LEFT_BUNDLE, rng)
+    rows = varied(_loop("left bundle branch block"), rng)
     if rng.random() < 0.4:
         rows[0, 4] *= -0.5  # no r in V1
     if part < 1:
@@ -230,8 +242,10 @@ def _voltage(beat: Beat, heart: Heart, rng: np.random.Generator) -> Beat:
         return beat.times(max(rng.uniform(3.6, 5.2) / sokolow if by_chest else rng.uniform(1.15, 1.7) / avl, 0.8))
     if heart.has("right ventricular hypertrophy"):
         return beat.times(rng.uniform(0.75, 1.6) / max(float(trace[:, 2].max()), 0.3))
-    if limb < 0.62:
-        return beat.times(0.62 / limb)  # no low voltage
+    if limb < 0.62:  # no low voltage; but chest leads that are large already stay as they are
+        factors = np.full(8, 0.62 / limb)
+        factors[2:] = min(0.62 / limb, 3.2 / -float(trace.min()))
+        return Beat(beat.centre_s, beat.width_s, beat.amplitude_mv * factors, beat.stretches)
     if heart.has("left bundle branch block", "paced rhythm", "ventricular preexcitation", "third degree av block"):
         return beat.times(min(1.0, 3.2 / -float(trace.min())))
     return beat.times(min(1.0, 3.45 / sokolow, 1.05 / max(avl, 0.1)))  # no hypertrophy
@@ -246,4 +260,5 @@ def limb_peak_to_peak(trace: Float64[np.ndarray, "time lead=8"]) -> float:
 
 def usual_qrs(anatomy: Anatomy) -> Beat:
     """The QRS of a healthy heart in this chest: what T waves are measured against."""
-    return see(_NORMAL, anatomy, turn_deg=turn_to(_NORMAL, 45.0)).drawn_out(0.09)
+    rows = _loop("normal ecg")
+    return see(rows, anatomy, turn_deg=turn_to(rows, 45.0)).drawn_out(0.09)

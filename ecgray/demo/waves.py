@@ -131,12 +131,12 @@ def turn_to(rows: Rows, target_deg: float) -> float:
     for attempt in range(40):  # some rows follow by half or less, so the angle is found by steps
         error = missing(turn)
         if abs(error) < 0.5:
-            break
+            return turn
         if attempt == 15:  # it jumps to and fro: start again from the nearest of a few
             turn = min(np.arange(-180.0, 180.0, 12.0).tolist(), key=lambda start: abs(missing(start)))
         else:
             turn += (0.8 if attempt < 15 else 0.4) * error
-    return turn
+    return min(np.arange(-180.0, 180.0, 2.0).tolist(), key=lambda angle: abs(missing(angle)))
 
 
 def varied(rows: Rows, rng: np.random.Generator, *, size: float = 0.2, angle: float = 0.17, time: float = 0.06) -> Rows:

@@ -43,6 +43,9 @@ class ExtractConfig:
     """Reports of fewer words are passed over; statements never are."""
     max_letters: int = 2000
     """Longer texts are refused as too_long without being asked."""
+    readings: Path | None = None
+    """A CSV file of statements and what they state, by a clinician (columns statement, entity, certainty); the model
+    is not asked about these."""
     model: str = "embedded"
     """embedded (the small model of the package), a Hugging Face folder, or the name of a model downloaded before."""
     max_tokens: int = 512

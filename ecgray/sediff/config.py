@@ -33,11 +33,15 @@ class BeatConfig:
     width: int = 64
     """Channels of the features in which the R peak is looked for."""
     hidden: int = 512
-    """Width of the layers that turn the window into a beat; the last one's rows are the beats' basis."""
+    """Width of the layers that turn the window into a beat."""
+    top_hz: float = 100.0
+    """Highest frequency of the cosine series that a beat is written as; 250 Hz leaves every sample free."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.hidden < 1:
             raise ConfigError(f"beat decoder has width={self.width} and hidden={self.hidden}; both must be positive.")
+        if not 0 < self.top_hz <= 250:
+            raise ConfigError(f"beat decoder's top_hz={self.top_hz} must be above 0 and at most 250, half of 500 Hz.")
 
 
 @dataclass(frozen=True, kw_only=True)

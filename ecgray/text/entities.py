@@ -60,17 +60,21 @@ class Entity:
 
 @dataclass(frozen=True)
 class Reading:
-    """What an answer says of its statement."""
+    """What an answer, of a model or of a clinician, says of its statement."""
 
     entities: tuple[Entity, ...]
     unknown: bool
     """The model says that the statement, or a part of it, lies outside what it knows."""
     uncited: int = 0
     """Entities that were dropped because their cited words do not stand in the statement."""
+    corrected: bool = False
+    """A clinician says so, and no model."""
 
     @property
     def status(self) -> str:
         """The word of the statements table for what the answer says."""
+        if self.corrected:
+            return "corrected"
         if self.unknown:
             return "partly" if self.entities else "unknown"
         if not self.entities and self.uncited:

@@ -6,25 +6,23 @@ terms, separated by `;`, or `none` where the entity stands for no term; an empty
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgray.errors import ConfigError
 from ecgray.text.mapping import EntityMapping
+from ecgray.text.spreadsheet import NONE, csv_bytes, csv_rows, unescaped
+from ecgray.text.spreadsheet import escaped as escaped
 from ecgray.text.terms import TERMS, Term
 from ecgray.text.wording import plain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-NONE = "none"
 COLUMNS = ("entity", "how", "count", "proposed", "similarity", "like", "candidates", "decision", "note")
-_FORMULA = ("=", "+", "-", "@", "'", "\t", "\r")
-"""A cell that begins so is a formula to a spreadsheet (or hides that it was escaped): it gets an apostrophe before."""
+_WANTED = "the review.csv that a label job wrote, edited"
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def read_review(path: Path, *, terms: Mapping[str, Term] = TERMS) -> dict[str, O
     decided twice in different ways.
     """
     opinions: dict[str, Opinion] = {}
-    for line, row in _rows(path):
+    for line, row in csv_rows(path, ("entity", "decision"), wanted=_WANTED):
         entity = plain_name(unescaped(row["entity"] or ""))
         if not entity:
             continue
@@ -99,28 +97,6 @@ def read_review(path: Path, *, terms: Mapping[str, Term] = TERMS) -> dict[str, O
     return opinions
 
 
-def _rows(path: Path) -> Iterable[tuple[int, dict[str, str | None]]]:
-    """The lines of the file with their numbers; separated by commas, or by semicolons as some spreadsheets save."""
-    if not path.is_file():
-        raise ConfigError(f"there is no file {path}; give the review.csv that a label job wrote, edited.")
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not UTF-8 text; save it as 'CSV UTF-8'.") from None
-    head = text.split("\n", 1)[0]
-    separator = max(",;\t", key=head.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
-    missing = [name for name in ("entity", "decision") if name not in (reader.fieldnames or ())]
-    if missing:
-        raise ConfigError(f"{path} has no column '{missing[0]}'; give the review.csv that a label job wrote, edited.")
-    try:
-        return [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise ConfigError(
-            f"{path}, line {reader.line_num}: this is no CSV ({error}); save it as 'CSV UTF-8'."
-        ) from None
-
-
 def _decision(path: Path, line: int, cell: str, terms: Mapping[str, Term]) -> tuple[str, ...] | None:
     names = [name for name in (plain_name(part) for part in unescaped(cell).split(";")) if name]
     if not names:
@@ -133,30 +109,3 @@ def _decision(path: Path, line: int, cell: str, terms: Mapping[str, Term]) -> tu
             hint = f"perhaps {' or '.join(repr(one) for one in near)}" if near else "docs/labels.md says where they are"
             raise ConfigError(f"{path}, line {line}: decision '{name[:60]}' is no term's name; {hint}.")
     return tuple(dict.fromkeys(names))
-
-
-def escaped(cell: object) -> object:
-    """A cell that no spreadsheet takes for a formula.
-
-    >>> escaped("=1+1"), escaped("av block"), escaped(-3)
-    ("'=1+1", 'av block', -3)
-    """
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
-
-
-def unescaped(cell: str) -> str:
-    """What `escaped` was given.
-
-    >>> unescaped("'=1+1"), unescaped("'quoted'")
-    ('=1+1', "'quoted'")
-    """
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
-
-
-def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """CSV as spreadsheets expect it: UTF-8 with its mark, lines ending in CR LF, cells quoted where need be."""
-    file = io.StringIO(newline="")
-    writer = csv.writer(file, lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows([escaped(cell) for cell in row] for row in rows)
-    return file.getvalue().encode("utf-8-sig")

@@ -305,6 +305,66 @@ def test_a_setting_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None
         ExtractConfig(**wrong)
 
 
+READINGS = """statement,entity,certainty,note
+LVH.,voltage criteria for left ventricular hypertrophy,uncertain,
+lvh,high qrs voltage,Abnormal,
+Sinus rhythm,none,,not asked for
+LVH invented,lvh,Abnormal,
+"said by no record",lvh,Abnormal,
+"""
+
+
+def test_a_clinicians_reading_stands_and_the_model_is_not_asked(config: ExtractConfig) -> None:
+    plain = extract(config)
+    file = config.out.with_name("readings.csv")
+    file.write_text(f"{READINGS}{'x ' * 10_000},artifact,Abnormal,too long for the model\n")
+    run = dataclasses.replace(config, out=config.out.with_name("b"), cache=config.out / "cache", readings=file)
+    before = len(asked(Path(config.model)))
+    figures = extract(run)
+    assert (figures["corrected"], figures["asked"], len(asked(Path(config.model)))) == (4, 0, before)
+    assert figures["answered"] == figures["cached"] == plain["answered"] - 3
+    assert (figures["refused_by_code"], figures["uncited"]) == ({}, 0)
+    assert of_record(run, 1) == [
+        ("voltage criteria for left ventricular hypertrophy", "Uncertain"),
+        ("high qrs voltage", "Abnormal"),
+    ]
+    assert of_record(run, 11) == []
+    assert of_record(run, 14) == [("artifact", "Abnormal")]
+    assert {row["cited"] for row in table(run) if row["statement"] == "lvh invented"} == {"lvh invented"}
+    statements = {row["statement"]: (row["status"], row["entities"]) for row in table(run, "statements")}
+    assert (statements["lvh"], statements["sinus rhythm"]) == (("corrected", 2), ("corrected", 0))
+    assert "said by no record" not in statements
+    assert extract(run) == figures
+    file.write_text(READINGS)
+    with pytest.raises(ConfigError, match="the input"):
+        extract(run)
+
+
+def test_without_a_cache_corrected_statements_are_not_asked_either(config: ExtractConfig, tmp_path: Path) -> None:
+    file = tmp_path / "readings.csv"
+    file.write_text(READINGS)
+    extract(dataclasses.replace(config, readings=file))
+    assert not {"lvh", "sinus rhythm", "lvh invented"} & set(asked(Path(config.model)))
+
+
+def test_a_file_of_readings_that_cannot_be_meant_leaves_no_folder(config: ExtractConfig, tmp_path: Path) -> None:
+    file = tmp_path / "readings.csv"
+    file.write_text("statement,entity,certainty\nlvh,lvh,perhaps\n")
+    with pytest.raises(ConfigError, match="line 2"):
+        extract(dataclasses.replace(config, readings=file))
+    assert not config.out.exists()
+
+
+def test_only_a_model_that_was_asked_is_warned_of(config: ExtractConfig, monkeypatch, capsys) -> None:
+    file = config.out.with_name("readings.csv")
+    file.write_text("statement,entity,certainty\nlvh here now,lvh,Abnormal\n")
+    monkeypatch.setattr(Echo, "say", lambda *_: Said('{"unknown": false, "entities": []', None, 5, 5, cut=True))
+    for name, reports, warned in (("all", ["LVH here now"], False), ("some", ["LVH here now", "AF here now"], True)):
+        records = write_reports(config.records.with_name(f"of_{name}"), reports)
+        extract(dataclasses.replace(config, records=records, out=config.out.with_name(name), readings=file))
+        assert ("no answer can be used" in capsys.readouterr().err) == warned
+
+
 # --- on a real Ray
 
 
