@@ -10,6 +10,9 @@ variant := $(if $(filter 1,$(GPU)),gpu,cpu)
 stamp := .venv/$(variant).stamp
 python := .venv/bin/python
 
+# Where ECGRAY_REAL_DATA names a folder that holds ptbxl/, the demo shows one real recording beside its reconstruction.
+real := $(firstword $(sort $(wildcard $(ECGRAY_REAL_DATA)/ptbxl/records500/*/*_hr.hea)))
+
 .DEFAULT_GOAL := help
 .PHONY: help env demo test check bench lock
 
@@ -22,8 +25,8 @@ $(stamp): pyproject.toml locks/$(variant)-py311-linux-x86_64.txt locks/uv.txt lo
 	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not there; install CPython 3.11, or name it: make env PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@$(PYTHON) locks/install.py --variant $(variant) --torch-index "$(TORCH_INDEX)"
 
-demo: $(stamp)  ## the whole path on drawn patients: two to three minutes on two idle cores, ends with a report
-	@$(python) jobs/demo.py debug
+demo: $(stamp)  ## the whole path on drawn patients: four minutes on two idle cores, ends with a report
+	@$(python) jobs/demo.py debug $(if $(real),--real $(real))
 
 test: $(stamp)  ## every test: the fast ones first, then those that start a Ray
 	@$(python) -m pytest
@@ -34,7 +37,7 @@ check: $(stamp)  ## lint, format, types, import rules
 	$(python) -m mypy
 	.venv/bin/lint-imports
 
-benchmarks := reading auroc simulator loader training_step ingest mapping extract_engine extract_archive
+benchmarks := reading auroc simulator fitting loader training_step vae ingest mapping extract_engine extract_archive
 
 bench: $(stamp)  ## every benchmark, each beside its yardstick: half an hour and 5 GB of disk
 	@for name in $(benchmarks); do echo "== benchmarks/$$name.py"; $(python) benchmarks/$$name.py || exit 1; done

@@ -29,7 +29,8 @@ from ecgray.demo.archive import draw_archive  # noqa: E402
 from ecgray.demo.people import draw_people  # noqa: E402
 from ecgray.demo.strip import LEAD_IN_S, draw_ecgs  # noqa: E402
 from ecgray.waveform.events import WaveTrain, draw_strips  # noqa: E402
-from ecgray.waveform.simulator import Method, Waves, simulate, typical  # noqa: E402
+from ecgray.waveform.ode import Method  # noqa: E402
+from ecgray.waveform.simulator import Waves, simulate, typical  # noqa: E402
 from ecgray.waveform.tachogram import draw_tachogram, resting  # noqa: E402
 
 GOAL = 200

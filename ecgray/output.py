@@ -2,6 +2,7 @@
 
 The same settings on the same inputs into the same folder: nothing is computed again. Settings that differ are refused,
 so that a folder never mixes two runs. A killed job leaves no figures.json; the same command goes on where it stopped.
+A job that is refused leaves nothing behind that was not there before.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ecgray import __version__
 from ecgray.errors import ClusterError, ConfigError, EcgrayError
@@ -48,20 +49,13 @@ def output_folder(path: Path, settings: Any, *, inputs: Mapping[str, Path | str]
     if (path / "figures.json").exists():  # finished: nothing is written, not even a lock
         yield _open(path, settings, inputs)
         return
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        (path / ".lock").touch()
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be written ({error.strerror}); give an --out that is a folder of yours, or none yet."
-        ) from None
     with _lock(path):
         folder = _open(path, settings, inputs)
         try:
             yield folder
         except EcgrayError:
             if {entry.name for entry in path.iterdir()} <= {"config.json", ".lock"}:
-                (path / "config.json").unlink()  # nothing was done: the folder is free for the corrected command
+                (path / "config.json").unlink(missing_ok=True)  # nothing was done: free for the corrected command
             raise
 
 
@@ -136,35 +130,75 @@ def _sorted(folder: Path) -> list[Path]:
 
 
 _HELD: set[Path] = set()
+_ATTEMPTS = 100
 
 
 @contextlib.contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """One writer at a time. The kernel holds the lock, so that it goes with its process, however that ended."""
+    """One writer at a time. The kernel holds the lock, so that it goes with its process, however that ended.
+
+    Where the folder holds no run in the end, the lock's file goes, and so do folders that were made for it.
+    """
     if folder in _HELD:  # a stage inside a stage of the same process
         yield
         return
-    with (folder / ".lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise ClusterError(
-                f"{folder} is being written by another job (host and process {file.read()}); wait for it, or give "
-                "another --out."
-            ) from None
-        except OSError as error:
-            raise ClusterError(
-                f"{folder} lies on a disk that gives no locks ({error.strerror}); give an --out on another one."
-            ) from error
-        file.truncate(0)
-        file.write(f"{socket.gethostname()} {os.getpid()}")
-        file.flush()
-        _HELD.add(folder)
-        try:
-            yield
-        finally:
-            _HELD.discard(folder)
+    made = [each for each in (folder, *folder.parents) if not each.exists()]  # the deepest first
+    try:
+        with _locked(folder / ".lock") as file:
+            file.truncate(0)
+            file.write(f"{socket.gethostname()} {os.getpid()}")
+            file.flush()
+            _HELD.add(folder)
+            try:
+                yield
+            finally:
+                _HELD.discard(folder)
+                if not _is_output(folder):
+                    (folder / ".lock").unlink(missing_ok=True)  # while we hold it: see _locked
+    finally:
+        with contextlib.suppress(OSError):  # not empty: there is a run, or another job came in between
+            for each in made:
+                each.rmdir()
+
+
+def _locked(lock: Path) -> TextIO:
+    """The lock's file, made where it is missing, open and locked.
+
+    Its holder may remove it after we opened it and before we lock it. Then ours is a lock on a file that nobody else
+    will find, and does not count: we try again.
+    """
+    folder = lock.parent
+    try:
+        for _ in range(_ATTEMPTS):
+            with contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as opened:
+                folder.mkdir(parents=True, exist_ok=True)
+                file = opened.enter_context(lock.open("a+"))
+                _flock(file, folder)
+                if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                    opened.pop_all()
+                    return file
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written ({error.strerror}); give an --out that is a folder of yours, or none yet."
+        ) from None
+    raise ConfigError(f"{lock} cannot be made, or other jobs remove it again and again; give another --out.")
+
+
+def _flock(file: TextIO, folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        raise ClusterError(
+            f"{folder} is being written by another job (host and process {file.read()}); wait for it, or give "
+            "another --out."
+        ) from None
+    except OSError as error:
+        if not _is_output(folder):
+            Path(file.name).unlink(missing_ok=True)
+        raise ClusterError(
+            f"{folder} lies on a disk that gives no locks ({error.strerror}); give an --out on another one."
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:

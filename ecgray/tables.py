@@ -228,10 +228,12 @@ def ecg_counts(column: pa.Array | pa.ChunkedArray) -> Int16[np.ndarray, "batch l
 
 
 def parquet_files(folder: Path) -> list[Path]:
-    """The files of a table, sorted by name.
+    """The files of a table, sorted by name; of one of its files, this file.
 
     Raises `ConfigError` where the folder holds none. Names that begin with `.` or `_` are work in progress.
     """
+    if folder.is_file():
+        return [folder]
     files = sorted(path for path in folder.glob("*.parquet") if not path.name.startswith((".", "_")))
     if not files:
         raise ConfigError(f"{folder} holds no table; give the folder with the *.parquet files that a job wrote.")

@@ -1,6 +1,6 @@
 """Walk the whole path on the embedded archive: draw patients, ingest, label, pre-train, ask, report.
 
-$ python jobs/demo.py debug     # what `make demo` runs: two to three minutes on two idle cores
+$ python jobs/demo.py debug     # what `make demo` runs: four minutes on two idle cores
 
 Nothing is downloaded and no GPU is needed. Everything is written under runs/demo; open runs/demo/report.html. Run the
 same command again after a crash: it goes on where it stopped.

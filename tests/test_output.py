@@ -1,11 +1,14 @@
 """An output folder holds one run and has one writer."""
 
 import dataclasses
+import errno
+import fcntl
 import json
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -82,6 +85,64 @@ def test_a_command_that_was_refused_leaves_the_folder_free(settings):
 
 
 @pytest.mark.parametrize("below", ["", "deeper/still"])
+@pytest.mark.parametrize("there", [False, True])
+def test_what_is_refused_leaves_nothing_behind(settings, tmp_path, below, there):
+    out = settings.out / below
+    if there:
+        out.mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError, match="does not exist"):
+        run(dataclasses.replace(settings, out=out, source=tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="typo"), output_folder(out, settings, inputs={}):
+        raise ConfigError("a typo")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_was_done_before_a_refusal_stays(settings):
+    def begin() -> None:
+        with output_folder(settings.out, settings, inputs={}) as folder:
+            (folder.path / "part").touch()
+            raise ConfigError("a typo")
+
+    with pytest.raises(ConfigError, match="typo"):
+        begin()
+    assert {path.name for path in settings.out.iterdir()} == {"part", "config.json", ".lock"}
+
+
+def test_a_folder_inside_its_input_goes_on(settings):
+    """It is made before the input's names are looked at, so that they are the same the second time."""
+    inside = Settings(out=settings.out / "inside", source=settings.out)
+    run(inside, finish=False)
+    assert run(inside) is None
+
+
+def test_a_lock_on_a_file_that_its_holder_removed_does_not_count(settings, monkeypatch):
+    def flock_late(file: IO, operation: int) -> None:
+        monkeypatch.undo()
+        (settings.out / ".lock").unlink()
+        settings.out.rmdir()
+        fcntl.flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock_late)
+    with (
+        output_folder(settings.out, settings, inputs={}),
+        (settings.out / ".lock").open() as file,
+        pytest.raises(BlockingIOError),
+    ):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_disk_without_locks_is_said(settings, monkeypatch):
+    def no_locks(file: IO, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(ClusterError, match=r"gives no locks \(No locks available\)"):
+        run(settings)
+    assert not settings.out.exists()
+
+
+@pytest.mark.parametrize("below", ["", "deeper/still"])
 def test_a_file_in_place_of_the_folder_is_said(settings, tmp_path, below):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ConfigError, match=r"cannot be written \((File exists|Not a directory)\)"):
@@ -95,6 +156,7 @@ def test_a_folder_with_a_foreign_config_is_left_alone(settings, text):
     with pytest.raises(ConfigError, match="written by no job of ecgray"):
         run(settings)
     assert (settings.out / "config.json").read_text() == text
+    assert [path.name for path in settings.out.iterdir()] == ["config.json"]
 
 
 WRITER = """

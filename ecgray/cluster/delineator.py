@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from ecgray.archives import read_manifest
 from ecgray.artifact import save_model
 from ecgray.cluster.connect import connected
-from ecgray.cluster.preflight import check_room
-from ecgray.cluster.stepping import Stepping, refuse_diverged
-from ecgray.cluster.workers import CHECKPOINTS, Ranks, Workers, run_workers
+from ecgray.cluster.driver import drive
+from ecgray.cluster.stepping import Stepping
+from ecgray.cluster.workers import CHECKPOINTS, Ranks, Workers
 from ecgray.errors import ConfigError
 from ecgray.output import output_folder, write_json
 from ecgray.tables import COUNTS_PER_MV, SAMPLES
 from ecgray.training.checkpoints import newest_checkpoint
-from ecgray.training.journal import live_bar
 from ecgray.waveform.delineator.card import delineator_card
 from ecgray.waveform.delineator.examples import Batch, Marked, draw_batch
 from ecgray.waveform.delineator.marks import Marks, labels_of, read_marks
@@ -65,13 +62,16 @@ def train_delineator(config: TrainDelineatorConfig) -> dict[str, Any]:
         plan = DelineatorPlan(config, archive, folder.path, train, held_out)
         size = Workers(config.workers, config.cpus_per_worker, config.gpu)
         with connected(dashboard=True):
-            check_room(workers=size.number, cpus=size.cpus, gpus=int(size.gpu), spare_cpus=0, purpose="delineator")
-            before = newest_checkpoint(plan.out / CHECKPOINTS)
-            if before is not None:
-                tqdm.write(f"train_delineator: goes on from step {before.step}", file=sys.stderr)
-            with live_bar(plan.out, name="train_delineator", total=config.steps):
-                outcome = run_workers(delineator_loop, plan, workers=size, out=plan.out, name=folder.fingerprint)
-        refuse_diverged(outcome, learning_rate=config.learning_rate, field="--learning-rate")
+            drive(
+                delineator_loop,
+                plan,
+                folder=folder,
+                steps=config.steps,
+                size=size,
+                name="train_delineator",
+                purpose="delineator",
+                learning_rate=("--learning-rate", config.learning_rate),
+            )
         return folder.finish(_export(plan))
 
 

@@ -17,10 +17,13 @@ from ecgray.cluster.connect import connected
 from ecgray.cluster.extract import extract
 from ecgray.cluster.ingest import ingest
 from ecgray.cluster.labels import label
+from ecgray.cluster.measure import measure
 from ecgray.cluster.scoring import zeroshot
 from ecgray.cluster.training import pretrain
+from ecgray.cluster.vae import train_vae
 from ecgray.demo.archive import draw_archive
 from ecgray.demo.damage import damage
+from ecgray.demo.rebuilt import VaeRun
 from ecgray.demo.report import Step, duration, report_html
 from ecgray.demo.story import Run, draw_example, read_story
 from ecgray.errors import ConfigError
@@ -29,8 +32,10 @@ from ecgray.recipes.demo import BASE, DEMO, DemoConfig
 from ecgray.recipes.extract import EXTRACT
 from ecgray.recipes.ingest import INGEST
 from ecgray.recipes.label import LABEL
+from ecgray.recipes.measure import MEASURE
 from ecgray.recipes.pretrain import PRETRAIN
 from ecgray.recipes.spell import command
+from ecgray.recipes.train_vae import TRAIN_VAE
 from ecgray.recipes.zeroshot import ZEROSHOT
 from ecgray.settings import to_json
 
@@ -126,6 +131,23 @@ def _stages(config: DemoConfig) -> list[Stage]:
         ),
         asking(SEEN, "it learnt"),
         asking(UNSEEN, "it never saw a label of"),
+        Stage(
+            name="intervals",
+            meaning="Find the beats of the first file of records, and their intervals",
+            work=lambda: measure(config.measure()),
+            outcome="{records:,} records, {records_per_s:,.0f} a second; median heart rate {median[heart_rate_bpm]:.0f}"
+            " bpm, QRS {median[qrs_ms]:.0f} ms, QT {median[qt_ms]:.0f} ms",
+            spelled=command("jobs/measure.py", BASE, base=MEASURE[BASE], settings=config.measure()),
+            expected_s=15,
+        ),
+        Stage(
+            name="vae",
+            meaning="Teach an autoencoder to bring these ECGs to a latent of 4 x 128 and back",
+            work=lambda: train_vae(config.vae()),
+            outcome="{steps:,} steps on {records:,} records; on patients it never saw off by {mae_mv:.3f} mV",
+            spelled=command("jobs/train_vae.py", BASE, base=TRAIN_VAE[BASE], settings=config.vae()),
+            expected_s=20 + 0.2 * config.vae_steps,
+        ),
     ]
 
 
@@ -188,6 +210,7 @@ def _report(config: DemoConfig, steps: Sequence[Step]) -> dict[str, Any]:
         pretrain=config.out / "pretrain",
         seen=config.out / SEEN,
         unseen=config.out / UNSEEN,
+        vae=VaeRun(records=config.first_records, vae=config.out / "vae", real=config.real),
         shown_terms=config.shown_terms,
         steps=tuple(steps),
         seconds=sum(step.seconds for step in steps),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from ecgray.cluster.parts import PartWorker, work_through
+from ecgray.cluster.parts import PartWorker, read_signals, rows_of, work_through
 from ecgray.cluster.workers import Workers
 from ecgray.output import output_folder
-from ecgray.tables import COUNTS_PER_MV, INTERVALS, ecg_counts, parquet_files, table_folder, write_table
+from ecgray.tables import INTERVALS, table_folder, write_table
 from ecgray.waveform.delineator.reader import EMBEDDED, WaveReader
 from ecgray.waveform.intervals import VALUES
 
@@ -46,14 +45,11 @@ def measure(config: MeasureConfig) -> dict[str, Any]:
     with output_folder(config.out, config, inputs=inputs) as folder:
         if folder.done is not None:
             return folder.done
-        parts = {part: pq.read_metadata(part).num_rows for part in parquet_files(records)}
-        table = folder.path / "intervals"
+        parts, table = rows_of(records), folder.path / "intervals"
         threads, device = max(1, int(config.cpus_per_worker)), "cuda" if config.gpu else "cpu"
         plan = MeasurePlan(model.absolute(), table, config.batch_size, threads, device, config.bf16)
         size = Workers(config.workers, config.cpus_per_worker, config.gpu)
-        start = time.perf_counter()
-        work_through(parts, Measurer, plan, tables=[table], size=size, name="measure", purpose="measuring")
-        rate = sum(parts.values()) / (time.perf_counter() - start)
+        rate = work_through(parts, Measurer, plan, tables=[table], size=size, name="measure", purpose="measuring")
         figures = _figures([table / part.name for part in parts])
         return folder.finish(
             figures | {"records_per_s": round(rate, 1), "delineator": reader.fingerprint, "intervals": str(table)}
@@ -78,11 +74,9 @@ class Measurer(PartWorker):
         """Measure the records of one file."""
         found: list[Intervals] = []
         who: list[pa.Table] = []
-        with pq.ParquetFile(part, memory_map=True) as file:
-            for rows in file.iter_batches(self.plan.batch_size, columns=["record_id", "subject_id", "ecg"]):
-                signal = ecg_counts(rows["ecg"]).astype(np.float32) / COUNTS_PER_MV
-                found += self.reader.measure(signal)
-                who.append(pa.table(rows).drop_columns(["ecg"]))
+        for rows, signal in read_signals(part, batch_size=self.plan.batch_size, columns=["record_id", "subject_id"]):
+            found += self.reader.measure(signal)
+            who.append(rows)
         write_table(_table(pa.concat_tables(who), found), self.plan.table / part.name)
         return len(found)
 

@@ -6,18 +6,24 @@ not at all, so a killed job loses at the most one file a worker, and the same co
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import ray.data
+from jaxtyping import Float32
 from tqdm import tqdm
 
 from ecgray.cluster.connect import connected
 from ecgray.cluster.preflight import check_room
 from ecgray.cluster.workers import Workers
 from ecgray.errors import ClusterError, EcgrayError
+from ecgray.tables import COUNTS_PER_MV, ecg_counts, parquet_files
 
 
 class PartWorker(ABC):
@@ -42,6 +48,20 @@ class PartWorker(ABC):
             return {"rows": 0, "failed": str(error)}
 
 
+def rows_of(table: Path) -> dict[Path, int]:
+    """The files of a table, and how many rows each of them has."""
+    return {part: pq.read_metadata(part).num_rows for part in parquet_files(table)}
+
+
+def read_signals(
+    part: Path, *, batch_size: int, columns: Sequence[str]
+) -> Iterator[tuple[pa.Table, Float32[np.ndarray, "batch lead=12 time=5000"]]]:
+    """The recordings of a file of the records table in mV, batch after batch, each with these columns of its rows."""
+    with pq.ParquetFile(part, memory_map=True) as file:
+        for rows in file.iter_batches(batch_size, columns=[*columns, "ecg"]):
+            yield pa.table(rows).select(list(columns)), ecg_counts(rows["ecg"]).astype(np.float32) / COUNTS_PER_MV
+
+
 def work_through(
     parts: Mapping[Path, int],
     worker: type[PartWorker],
@@ -51,22 +71,23 @@ def work_through(
     size: Workers,
     name: str,
     purpose: str,
-) -> None:
-    """Have every file done that is not yet in the last of `tables`, which the workers write.
+) -> float:
+    """Have every file done that is not yet in the last of `tables`, which the workers write; returns rows a second.
 
-    `parts` says how many rows count in each file. `name` stands at the bar, `purpose` in a refusal. Raises
-    `ClusterError` with the sentence of the first file that failed.
+    `parts` says how many rows count in each file. `name` stands at the bar, `purpose` in a refusal. The rate is that of
+    this run, the start of its workers included: 0 where nothing was left to do. Raises `ClusterError` with the sentence
+    of the first file that failed.
     """
+    start = time.perf_counter()
     for table in tables:
         for left_over in table.glob(".*.parquet.*"):
             left_over.unlink(missing_ok=True)
     missing = [part for part in parts if not (tables[-1] / part.name).exists()]
     if not missing:
-        return
-    total = sum(parts.values())
-    done = total - sum(parts[part] for part in missing)
+        return 0.0
+    total, left = sum(parts.values()), sum(parts[part] for part in missing)
     workers = min(size.number, len(missing))
-    with connected(), tqdm(total=total, initial=done, unit="record", desc=name) as bar:
+    with connected(), tqdm(total=total, initial=total - left, unit="record", desc=name) as bar:
         check_room(workers=workers, cpus=size.cpus, gpus=int(size.gpu), spare_cpus=0, purpose=purpose)
         named = ray.data.from_items([{"part": str(part)} for part in missing], override_num_blocks=len(missing))
         worked = named.map_batches(
@@ -81,3 +102,4 @@ def work_through(
             if row["failed"]:
                 raise ClusterError(row["failed"])
             bar.update(row["rows"])
+    return left / (time.perf_counter() - start)

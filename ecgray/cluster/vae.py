@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -13,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from ecgray.cluster.connect import connected
-from ecgray.cluster.preflight import check_room
-from ecgray.cluster.stepping import Stepping, refuse_diverged
+from ecgray.cluster.driver import drive
+from ecgray.cluster.stepping import Stepping
 from ecgray.cluster.vae_score import score_vae
-from ecgray.cluster.workers import CHECKPOINTS, Ranks, Workers, run_once, run_workers
+from ecgray.cluster.workers import CHECKPOINTS, Ranks, Workers, run_once
 from ecgray.errors import ConfigError
 from ecgray.output import input_hash, output_folder, write_json
 from ecgray.sediff.beats import PeakTable, batch_beats
@@ -29,7 +27,7 @@ from ecgray.sediff.vae import LatentStatistics, Vae, parameter_count
 from ecgray.settings import to_json
 from ecgray.tables import COUNTS_PER_MV, table_folder
 from ecgray.training.checkpoints import newest_checkpoint
-from ecgray.training.journal import live_bar, read_journal
+from ecgray.training.journal import read_journal
 from ecgray.training.order import Order
 from ecgray.training.shards import Selection, Share, ordered_batches, select, training_shares
 
@@ -76,14 +74,16 @@ def train_vae(config: TrainVaeConfig) -> dict[str, Any]:
             return folder.done
         size = Workers(config.workers, config.cpus_per_worker, config.gpu)
         with connected(dashboard=True):
-            check_room(workers=size.number, cpus=size.cpus, gpus=int(size.gpu), spare_cpus=0, purpose="VAE")
-            before = newest_checkpoint(plan.out / CHECKPOINTS)
-            if before is not None:
-                tqdm.write(f"train_vae: goes on from step {before.step}", file=sys.stderr)
-            with live_bar(plan.out, name="train_vae", total=config.steps):
-                outcome = run_workers(vae_loop, plan, workers=size, out=plan.out, name=folder.fingerprint)
-            rate = config.optimizer.learning_rate
-            refuse_diverged(outcome, learning_rate=rate, field="--optimizer.learning-rate")
+            drive(
+                vae_loop,
+                plan,
+                folder=folder,
+                steps=config.steps,
+                size=size,
+                name="train_vae",
+                purpose="VAE",
+                learning_rate=("--optimizer.learning-rate", config.optimizer.learning_rate),
+            )
             return folder.finish(run_once(export, plan, cpus=size.cpus, gpus=int(size.gpu)))
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 
 from ecgray import __version__
 from ecgray.artifact import load_model
+from ecgray.demo.rebuilt import VaeRun, rebuild
 from ecgray.demo.report import Board, Curve, Reading, Refused, Score, Shown, Step, Story, spoken
 from ecgray.tables import ecg_counts, parquet_files, read_table
 from ecgray.training.journal import read_journal
@@ -34,6 +35,7 @@ class Run:
     pretrain: Path
     seen: Path
     unseen: Path
+    vae: VaeRun
     shown_terms: tuple[str, ...]
     steps: tuple[Step, ...]
     seconds: float
@@ -71,6 +73,7 @@ def read_story(run: Run) -> Story:
         unseen=read_board(unseen),
         curves=_curves(run.pretrain),
         shown=tuple(_shown(run)),
+        rebuilt=rebuild(run.vae),
         refused=_refused(run.ingest),
         settings=run.settings,
     )

@@ -1,6 +1,6 @@
 """Recipes of jobs/demo.py: the whole path on the embedded archive.
 
-debug    what `make demo` runs: two to three minutes on two idle cores.
+debug    what `make demo` runs: four minutes on two idle cores.
 smoke    the same path, too small to learn from: a minute. For tests.
 """
 
@@ -14,7 +14,9 @@ from ecgray.errors import ConfigError
 from ecgray.recipes.extract import EXTRACT, ExtractConfig
 from ecgray.recipes.ingest import INGEST, IngestConfig
 from ecgray.recipes.label import LABEL, LabelConfig
+from ecgray.recipes.measure import MEASURE, MeasureConfig
 from ecgray.recipes.pretrain import PRETRAIN, PretrainConfig
+from ecgray.recipes.train_vae import TRAIN_VAE, TrainVaeConfig
 from ecgray.recipes.zeroshot import ZEROSHOT, ZeroshotConfig
 
 BASE = "laptop"
@@ -70,6 +72,10 @@ class DemoConfig:
     """Terms kept from training and asked about afterwards."""
     shown_terms: tuple[str, ...] = SHOWN
     """Terms of which the report draws an ECG."""
+    vae_steps: int = 400
+    """Steps in which the autoencoder learns, from the first file of records."""
+    real: Path | None = None
+    """A real recording (WFDB header, 12 leads) to show beside its reconstruction too."""
     example_term: str = "left bundle branch block"
     """Term of the ECG in OUT/demo.svg."""
 
@@ -115,6 +121,27 @@ class DemoConfig:
             epochs=self.epochs,
         )
 
+    @property
+    def first_records(self) -> Path:
+        """The first file of records, some 500: as many as a few minutes of an autoencoder can use."""
+        return self.out / "ingest" / "records" / "part-00000.parquet"
+
+    def measure(self) -> MeasureConfig:
+        """The settings of the stage that finds their beats."""
+        return dataclasses.replace(MEASURE[BASE], records=self.first_records, out=self.out / "intervals")
+
+    def vae(self) -> TrainVaeConfig:
+        """The settings of the stage that teaches the autoencoder."""
+        return dataclasses.replace(
+            TRAIN_VAE[BASE],
+            records=self.first_records,
+            intervals=self.out / "intervals",
+            out=self.out / "vae",
+            steps=self.vae_steps,
+            score_records=60,
+            workers=2,
+        )
+
     def zeroshot(self, task: str) -> ZeroshotConfig:
         """The settings of the stage that asks test patients about the classes of a task."""
         return dataclasses.replace(
@@ -129,5 +156,5 @@ class DemoConfig:
 
 DEMO = {
     "debug": DemoConfig(),
-    "smoke": DemoConfig(out=Path("runs/smoke"), patients=150, epochs=1),
+    "smoke": DemoConfig(out=Path("runs/smoke"), patients=150, epochs=1, vae_steps=3),
 }

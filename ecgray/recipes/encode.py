@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import tyro
 
-from ecgray.errors import ConfigError
+from ecgray.recipes.checks import above_zero, at_least_one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +38,8 @@ class EncodeConfig:
     """A GPU for each."""
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "workers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1.")
-        if self.cpus_per_worker <= 0:
-            raise ConfigError(f"cpus_per_worker={self.cpus_per_worker} must be above 0.")
+        at_least_one(self, "batch_size", "workers")
+        above_zero(self, "cpus_per_worker")
 
 
 ENCODE = {

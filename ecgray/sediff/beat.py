@@ -22,9 +22,9 @@ class BeatDecoder(nn.Module):
     """A latent of 10 s becomes one beat of 0.6 s with its R peak at sample 100.
 
     The R peak may be anywhere in the first seconds, so a fixed map from steps to samples cannot do. The decoder points
-    at a step (softly, so that it learns where), reads the window around it, and writes the beat as a cosine series up to
-    `beat.top_hz`: written sample by sample, it keeps noise of the first weights. Where within its step the R peak lies,
-    the window's features say.
+    at a step (softly, so that it learns where), reads the window around it, and writes the beat as a cosine series up
+    to `beat.top_hz`: written sample by sample, it keeps noise of the first weights. Where within its step the R peak
+    lies, the window's features say.
     """
 
     cosines: Tensor

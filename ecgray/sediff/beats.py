@@ -12,10 +12,9 @@ import torch
 from jaxtyping import Float32, Int64
 
 from ecgray.errors import ConfigError
-from ecgray.sediff.config import BEAT_SAMPLES
 from ecgray.sediff.loss import Beats
 from ecgray.tables import INTERVALS, parquet_files, read_columns
-from ecgray.waveform.beats import crop_beats
+from ecgray.waveform.beats import padded_beats
 
 Peaks = list[Int64[np.ndarray, " _"]]
 
@@ -51,13 +50,9 @@ class PeakTable:
 
 
 def batch_beats(ecg: Float32[np.ndarray, "batch lead=12 time"], peaks: Peaks, *, most: int) -> Beats:
-    """The first whole beat of each record and others spread evenly, `most` of them; mV at 500 Hz, R at sample 100."""
-    crops = [crop_beats(signal, r_peaks) for signal, r_peaks in zip(ecg, peaks, strict=True)]
-    chosen = [beats[np.unique(np.linspace(0, len(beats) - 1, min(most, len(beats))).astype(int))] for beats in crops]
-    longest = max((len(beats) for beats in chosen), default=0)
-    whole = np.zeros((len(ecg), longest, 12, BEAT_SAMPLES), np.float32)
-    real = np.zeros((len(ecg), longest), bool)
-    for record, beats in enumerate(chosen):
-        whole[record, : len(beats)] = beats
-        real[record, : len(beats)] = True
-    return Beats(torch.from_numpy(whole), torch.from_numpy(real))
+    """The beats of a batch that a step of training learns from, at most `most` of each record; mV at 500 Hz.
+
+    The first whole beat of a record is always among them, the others are spread evenly.
+    """
+    crops, real = padded_beats(ecg, peaks, most=most)
+    return Beats(torch.from_numpy(crops), torch.from_numpy(real))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int, Int64
 from torch import Tensor
 
 from ecgray.errors import ConfigError
@@ -47,23 +47,30 @@ def crop_beats(
     return beats[np.isfinite(beats).all((1, 2))]
 
 
-def batch_beats(
-    ecg: Float[np.ndarray, "record lead=12 time"], r_peaks: Sequence[Int[np.ndarray, " _"]]
+def padded_beats(
+    ecg: Float[np.ndarray, "record lead=12 time"], r_peaks: Sequence[Int[np.ndarray, " _"]], *, most: int | None = None
 ) -> tuple[Float32[np.ndarray, "record beat lead=12 sample=300"], Bool[np.ndarray, "record beat"]]:
-    """The whole beats of many records, and which are beats: a record with fewer than the most is padded with zeros.
+    """The whole beats of many records, and which are beats: a record with fewer than another is padded with zeros.
 
-    >>> beats, real = batch_beats(np.zeros((2, 12, 1000), np.float32), [np.array([200, 500]), np.array([300])])
+    Of a record that has more than `most`, the first beat counts and others spread evenly as far as the last.
+
+    >>> beats, real = padded_beats(np.zeros((2, 12, 1000), np.float32), [np.array([200, 500]), np.array([300])])
     >>> beats.shape, real.tolist()
     ((2, 2, 12, 300), [[True, True], [True, False]])
     """
     crops = [crop_beats(record, peaks) for record, peaks in zip(ecg, r_peaks, strict=True)]
-    most = max((len(beats) for beats in crops), default=0)
-    padded = np.zeros((len(crops), most, ecg.shape[1], BEAT_SAMPLES), np.float32)
-    real = np.zeros((len(crops), most), bool)
+    if most is not None:
+        crops = [beats[_spread(len(beats), most)] for beats in crops]
+    padded = np.zeros((len(crops), max(map(len, crops), default=0), ecg.shape[1], BEAT_SAMPLES), np.float32)
+    real = np.zeros(padded.shape[:2], bool)
     for record, beats in enumerate(crops):
         padded[record, : len(beats)] = beats
         real[record, : len(beats)] = True
     return padded, real
+
+
+def _spread(count: int, most: int) -> Int64[np.ndarray, " _"]:
+    return np.linspace(0, max(count - 1, 0), min(most, count)).astype(np.int64)
 
 
 def log_spectrum(

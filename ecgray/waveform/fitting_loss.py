@@ -21,7 +21,8 @@ from torch import Tensor
 
 from ecgray.waveform.beats import BEAT_FS, BEAT_SAMPLES, R_SAMPLE
 from ecgray.waveform.fitting_config import FitConfig, WaveRule
-from ecgray.waveform.simulator import Eta, turn, wave_slope, wrapped
+from ecgray.waveform.ode import turn
+from ecgray.waveform.simulator import Eta, wave_slope, wrapped
 
 OUTSIDE = 48
 """Grid points for the part of a revolution that the crop does not show; only its integral counts."""

@@ -36,6 +36,7 @@ TOLERANCE_MM = 0.02
 """A trace may leave out points as long as it moves by less than this: half a dot of a 600 dpi printer."""
 
 _INK, _QUIET, _PAPER, _FINE, _BOLD, _BAR = "#15151a", "#5b5b66", "#fffaf8", "#f8d6d2", "#ee9f99", "#2f6f9f"
+_OVER = "#c2185b"
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,13 @@ def draw_paper(
     gain_mm_mv: float = 10.0,
     answers: Sequence[Answer] = (),
     synthetic: bool = False,
+    over: Num[np.ndarray, "lead=12 time"] | None = None,
 ) -> str:
     """The SVG of one ECG: integers are counts of 1/1000 mV, floats are mV, 500 Hz, leads in the order of `LEADS`.
 
     A lead is drawn around its own median (a constant offset says nothing of the heart). Waves may run into the
-    neighbouring rows, as on a printer; one beyond `REACH_MM` or off the grid is cut open there, not bent.
+    neighbouring rows, as on a printer; one beyond `REACH_MM` or off the grid is cut open there, not bent. `over` is
+    another ECG, as a reconstruction of the first: it is drawn over it, in red.
 
     >>> svg = draw_paper(np.zeros((12, 5000)), title="A < B")
     >>> svg[:4], "A &lt; B" in svg, svg.count(">aVR</text>")
@@ -97,8 +100,6 @@ def draw_paper(
     """
     if layout not in LAYOUTS:
         raise ConfigError(f"Layout {layout!r} is unknown; it must be one of {', '.join(LAYOUTS)}.")
-    voltage = ecg / COUNTS_PER_MV if np.issubdtype(ecg.dtype, np.integer) else np.asarray(ecg, float)
-    voltage = voltage - _medians(voltage)
     page = _Page(layout, speed_mm_s, gain_mm_mv)
     width = page.box[0] + 2 * MARGIN_MM + (PANEL_MM if answers else 0)
     height = HEAD_MM + page.box[1] + FOOT_MM
@@ -111,14 +112,18 @@ def draw_paper(
         *_words(page, title, subtitle, synthetic),
     ]
     for number, leads in enumerate(LAYOUTS[layout]):
-        parts += _row(page, number, leads, voltage)
+        parts += _row_head(page, number)
+        for one, ink in ((ecg, _INK), (over, _OVER)):
+            parts += [] if one is None else _row(page, number, leads, _voltage(one), ink)
     parts += _panel(answers, page.box)
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _medians(voltage: Float[np.ndarray, "lead time"]) -> Float[np.ndarray, "lead 1"]:
-    finite = np.ma.masked_invalid(voltage)
-    return np.asarray(np.ma.median(finite, axis=1).filled(0.0))[:, None]
+def _voltage(ecg: Num[np.ndarray, "lead time"]) -> Float[np.ndarray, "lead time"]:
+    """In mV, each lead around its own median."""
+    voltage = ecg / COUNTS_PER_MV if np.issubdtype(ecg.dtype, np.integer) else np.asarray(ecg, float)
+    medians = np.ma.median(np.ma.masked_invalid(voltage), axis=1).filled(0.0)
+    return voltage - np.asarray(medians)[:, None]
 
 
 def _grid(width: float, height: float) -> Iterator[str]:
@@ -141,24 +146,32 @@ def _words(page: _Page, title: str, subtitle: str, synthetic: bool) -> Iterator[
     yield _text(right, foot, "ecgray: for research use only, not for diagnosis", size=3.2, ink=_QUIET, anchor="end")
 
 
-def _row(page: _Page, number: int, leads: Sequence[str], voltage: Float[np.ndarray, "lead time"]) -> Iterator[str]:
-    """One row: the calibration pulse, then its leads, one after the other in time."""
+def _row_head(page: _Page, number: int) -> Iterator[str]:
+    """The calibration pulse before a row: 1 mV for 0.2 s."""
     baseline, start = page.baseline(number), MARGIN_MM + page.lead_in
-    above, below = baseline - HEAD_MM, HEAD_MM + page.box[1] - baseline
     rise, fall, top = MARGIN_MM + 2.5, start - 2.5, baseline - page.gain_mm_mv
     pulse = [(MARGIN_MM, baseline), (rise, baseline), (rise, top), (fall, top), (fall, baseline), (start, baseline)]
     yield _polyline("pulse", np.array(pulse))
+
+
+def _row(
+    page: _Page, number: int, leads: Sequence[str], voltage: Float[np.ndarray, "lead time"], ink: str
+) -> Iterator[str]:
+    """The leads of a row, one after the other in time; what is drawn over them needs no names."""
+    baseline, start = page.baseline(number), MARGIN_MM + page.lead_in
+    above, below = baseline - HEAD_MM, HEAD_MM + page.box[1] - baseline
     share = round(ROW_S * FS / len(leads))
     for place, lead in enumerate(leads):
         first = place * share
         trace = voltage[LEADS.index(lead), first : first + share + 1]  # one more, to meet the next lead
         x = start + (first + np.arange(len(trace))) * page.speed_mm_s / FS
-        if place:
-            yield f'<path class="tick" d="M{x[0]:g} {baseline - 9:g}v3m0 12v3" stroke="{_INK}" stroke-width="0.25"/>'
-        yield _text(x[0] + 1.2, baseline - min(12.0, 0.42 * page.row_mm), lead, size=3.6, weight="bold")
+        if ink == _INK:
+            if place:
+                yield f'<path class="tick" d="M{x[0]:g} {baseline - 9:g}v3m0 12v3" stroke="{ink}" stroke-width="0.25"/>'
+            yield _text(x[0] + 1.2, baseline - min(12.0, 0.42 * page.row_mm), lead, size=3.6, weight="bold")
         limits = (-min(REACH_MM, above), min(REACH_MM, below))
         for stroke in _strokes(x, -trace * page.gain_mm_mv, limits=limits):
-            yield _polyline(f"lead {lead}", stroke + np.array([0.0, baseline]))
+            yield _polyline(f"lead {lead}", stroke + np.array([0.0, baseline]), ink)
 
 
 def _strokes(
@@ -168,10 +181,10 @@ def _strokes(
     shown = (y >= limits[0]) & (y <= limits[1])  # false for NaN
     edges = np.flatnonzero(np.diff(np.concatenate([[0], shown.astype(np.int8), [0]])))
     for first, end in edges.reshape(-1, 2):
-        yield _thin(np.stack([x[first:end], y[first:end]], axis=1))
+        yield thin(np.stack([x[first:end], y[first:end]], axis=1))
 
 
-def _thin(points: Float[np.ndarray, "time 2"]) -> Float[np.ndarray, "point 2"]:
+def thin(points: Float[np.ndarray, "time 2"]) -> Float[np.ndarray, "point 2"]:
     """Leave out what no eye sees (Ramer, Douglas and Peucker): the line moves by less than `TOLERANCE_MM`."""
     kept = np.zeros(len(points), bool)
     kept[[0, -1]] = True
@@ -208,10 +221,10 @@ def _panel(answers: Sequence[Answer], box: tuple[float, float]) -> Iterator[str]
             yield f'<rect class="{name}" {where} fill="{ink}"/>'
 
 
-def _polyline(name: str, points: Float[np.ndarray, "point 2"]) -> str:
+def _polyline(name: str, points: Float[np.ndarray, "point 2"], ink: str = _INK) -> str:
     where = " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
     return (
-        f'<polyline class="{name}" points="{where}" fill="none" stroke="{_INK}" stroke-width="0.28" '
+        f'<polyline class="{name}" points="{where}" fill="none" stroke="{ink}" stroke-width="0.28" '
         'stroke-linejoin="round"/>'
     )
 

@@ -66,11 +66,19 @@ def test_only_test_patients_are_asked(figures: dict[str, Any], config: DemoConfi
 @pytest.mark.ray
 def test_the_report_tells_the_run(figures: dict[str, Any], config: DemoConfig):
     html = Path(figures["report"]).read_text()
-    for command in ("jobs/ingest.py", "jobs/label.py", "jobs/pretrain.py", "jobs/zeroshot.py"):
+    for command in (
+        "jobs/ingest.py",
+        "jobs/label.py",
+        "jobs/pretrain.py",
+        "jobs/zeroshot.py",
+        "jobs/measure.py",
+        "jobs/train_vae.py",
+    ):
         assert f"python {command} laptop " in html
     assert "length_mismatch" in html
     assert f"{figures['macro_auc']:.2f}" in html
     assert html.count("<figure>") >= 2
+    assert "the beat decoded from the same latent" in html
     assert "//" not in html.replace("http://www.w3.org/2000/svg", "")
     assert (config.out / "demo.svg").stat().st_size < 300_000
 

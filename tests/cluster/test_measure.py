@@ -81,6 +81,8 @@ def test_a_job_measures_every_record_and_only_once(tmp_path: Path, ray_session: 
     assert figures["records"] == table.num_rows == read_table(records / "records", ["record_id"]).num_rows
     assert sum(figures["missing"].values()) == sum(len(row) for row in table["missing"].to_pylist())
     assert measure(config) == figures
+    (tmp_path / "out" / "figures.json").unlink()
+    assert measure(config) == figures | {"records_per_s": 0.0}  # nothing was left to do, so no speed to speak of
 
 
 def test_a_folder_that_is_no_table_is_refused(tmp_path: Path) -> None:

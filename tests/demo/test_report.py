@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from ecgray.demo.report import Board, Curve, Reading, Refused, Score, Shown, Step, Story, report_html
+from ecgray.demo.report import Board, Curve, Reading, Rebuilding, Refused, Score, Shown, Step, Story, report_html
 from ecgray.waveform.paper import draw_paper
 
 NASTY = "<script src='http://evil.example'>&\"</script>"
@@ -56,6 +56,7 @@ def board(*scores: Score) -> Board:
 @pytest.fixture
 def story() -> Story:
     svg = draw_paper(np.zeros((12, 5000)), title=NASTY, synthetic=True)
+    plain = draw_paper(np.zeros((12, 5000)), title="t")
     reading = Reading(query=NASTY, probability=0.25, above_percent=93.0, truth=True, unseen=True)
     return Story(
         patients=1200,
@@ -72,6 +73,15 @@ def story() -> Story:
         unseen=board(score("second degree av block", 0.66)),
         curves=(Curve(name="Training loss", points=((0, 0.7), (100, 0.2))), Curve(name="empty line", points=())),
         shown=(Shown(svg=svg, report=NASTY, truths=(NASTY,), readings=(reading,)),),
+        rebuilt=Rebuilding(
+            pictures=(plain,),
+            steps=300,
+            records=387,
+            mae_mv=0.0712,
+            correlation=0.83,
+            heart_rate_error_bpm=None,
+            qt_error_ms=9.4,
+        ),
         refused=(Refused(path=NASTY, code="length_mismatch", message=NASTY),),
         settings=NASTY,
     )
@@ -102,6 +112,8 @@ def test_figures_stand_with_interval_support_and_the_random_encoder(story: Story
     for figure in ("0.93", "0.83 to 0.98", "0.48", "17"):
         assert f">{figure}<" in row[0]
     text = Page(report_html(story)).text
+    for words in ("0.0712 mV", "not measured of heart rate", "9.4 ms of QT", "387 drawn ECGs"):
+        assert words in text
     for words in ("0.81", "0.78 to 0.84", "4 min 12 s", "paced rhythm", "length_mismatch", "make demo", "drawn", "987"):
         assert words in text
 

@@ -12,12 +12,16 @@ import pytest
 import torch
 
 from ecgray.answers import results, write_answers
+from ecgray.demo.rebuilt import VaeRun
 from ecgray.demo.report import Step, report_html
 from ecgray.demo.story import READINGS, Run, draw_example, read_answers, read_story
 from ecgray.metrics.board import make_board
 from ecgray.models import Classifier
 from ecgray.output import write_json
 from ecgray.recipes.demo import SHOWN, UNSEEN
+from ecgray.sediff.config import SIZES as VAE_SIZES
+from ecgray.sediff.folder import save_vae
+from ecgray.sediff.vae import Vae
 from ecgray.supreme.config import SIZES
 from ecgray.supreme.model import Supreme
 from ecgray.supreme.preprocess import PreprocessConfig
@@ -94,7 +98,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
             {"step": step, "loss": 1 / step} | ({"val_macro_auc": 0.5 + step / 200} if step % 30 == 0 else {})
         )
     journal.close()
+    save_vae(out / "vae" / "model", Vae(VAE_SIZES["debug"]), card="# A model\n", details={})
+    errors = {"mae_mv": 0.1, "correlation": 0.5, "heart_rate_error_bpm": 1.0, "qt_error_ms": 9.0}
+    write_json(out / "vae" / "figures.json", {"steps": 3, "records": 8} | errors)
+    first = min((out / "ingest" / "records").glob("*.parquet"))
     return Run(
+        vae=VaeRun(records=first, vae=out / "vae", real=None),
         ingest=out / "ingest",
         pretrain=out / "pretrain",
         seen=out / "demo-seen",

@@ -13,7 +13,7 @@ from ecgray.sediff.vae import LatentStatistics, Vae, parameter_count
 
 SMALL = SIZES["debug"]
 NAMED = {name: preset(name, SMALL) for name in ("ours", "paper", "peer")}
-NAMED["native"] = VaeConfig(input="native", widths=SMALL.widths, blocks=1, beat=SMALL.beat)
+NAMED["resampled"] = VaeConfig(input="resampled", widths=SMALL.widths, blocks=1, beat=SMALL.beat)
 
 
 def network(name: str = "ours") -> Vae:
@@ -28,13 +28,13 @@ def test_shapes_and_leads(name):
     ecg, _ = hearts(2)
     grid = to_grid(ecg, vae.config)
     output = vae(grid)
-    assert output.ecg.shape == grid.shape == (2, 12, 5000 if name == "native" else 1024)
+    assert output.ecg.shape == grid.shape == (2, 12, 5000 if vae.config.input == "native" else 1024)
     assert output.mean.shape == output.logvar.shape == (2, 4, 128)
     latent = vae.encode(ecg)
     whole, beat = vae.decode(latent), vae.decode_beat(latent)
     assert torch.equal(whole, vae.reconstruct(ecg))
     assert (whole.shape, beat.shape) == ((2, 12, 5000), (2, 12, 300))
-    if name in ("ours", "native"):
+    if name in ("ours", "resampled"):
         for signal in (output.ecg, output.beat, whole, beat):
             check_identities(signal)
 

@@ -23,8 +23,9 @@ def test_the_sizes_follow_our_preset():
     assert {config.preset_name for config in SIZES.values()} == {"ours"}
 
 
-def test_our_preset_leaves_the_input_open():
-    assert preset("ours", VaeConfig(input="native")).preset_name == "ours"
+def test_our_preset_takes_the_recording_as_it_is():
+    assert preset("ours", VaeConfig(input="resampled")).input == "native"
+    assert VaeConfig(input="resampled").preset_name == "ours, but for input"
 
 
 def test_a_strange_choice_is_named():

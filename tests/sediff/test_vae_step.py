@@ -45,7 +45,7 @@ class Run:
         )
 
 
-@pytest.mark.parametrize("config", [SMALL, dataclasses.replace(SMALL, input="native"), preset("peer", SMALL)])
+@pytest.mark.parametrize("config", [SMALL, dataclasses.replace(SMALL, input="resampled"), preset("peer", SMALL)])
 def test_two_records_are_learned(config):
     run, records = Run(config), batch(2)
     first = run.step(records)

@@ -10,7 +10,7 @@ import torch
 from hearts import heart_mv
 
 from ecgray.errors import ConfigError
-from ecgray.waveform.beats import BEAT_FS, BEAT_SAMPLES, R_SAMPLE, batch_beats, crop_beats, log_spectrum, typical_beat
+from ecgray.waveform.beats import BEAT_FS, BEAT_SAMPLES, R_SAMPLE, crop_beats, log_spectrum, padded_beats, typical_beat
 
 
 def peaks_at(bpm: float, *, duration_s: float = 10) -> np.ndarray:
@@ -52,10 +52,18 @@ def test_a_beat_with_nan_is_left_out():
 def test_a_batch_is_padded_and_says_where():
     ecg = np.stack([heart_mv(bpm=bpm) for bpm in (50, 120, 75)]).astype(np.float32)
     peaks = [peaks_at(50), peaks_at(120), np.empty(0, int)]
-    beats, real = batch_beats(ecg, peaks)
+    beats, real = padded_beats(ecg, peaks)
     assert real.sum(1).tolist() == [len(crop_beats(ecg[0], peaks[0])), beats.shape[1], 0]
     np.testing.assert_array_equal(beats[0][real[0]], crop_beats(ecg[0], peaks[0]))
     assert not beats[~real].any()
+
+
+@pytest.mark.parametrize(("most", "kept"), [(1, [0]), (3, [0, 4, 9]), (10, [*range(10)]), (50, [*range(10)])])
+def test_of_many_beats_the_first_counts_and_others_evenly_spread(most, kept):
+    ecg = np.broadcast_to(np.arange(5000, dtype=np.float32), (1, 12, 5000))
+    beats, real = padded_beats(ecg, [np.arange(100, 4600, 450)], most=most)
+    assert real.all()
+    assert beats[0, :, 0, 0].tolist() == [450 * beat for beat in kept]
 
 
 def test_the_spectrum_has_25_bins_and_finds_a_tone():

@@ -20,8 +20,9 @@ from ecgray.waveform.fitting import Fit, fit_classes
 from ecgray.waveform.fitting_config import FitConfig
 from ecgray.waveform.fitting_descent import lbfgs
 from ecgray.waveform.fitting_loss import Shape, align, circuit, draw_beats, fit_losses
+from ecgray.waveform.ode import recur
 from ecgray.waveform.record import read_recording
-from ecgray.waveform.simulator import Eta, Waves, recur, simulate, typical, wave_slope, wrapped
+from ecgray.waveform.simulator import Eta, Waves, simulate, typical, wave_slope, wrapped
 
 FACTORS = torch.tensor([0.5, 1.0, 0.6, -0.8, 0.1, 0.9, -0.3, -0.7, 1.4, 1.8, 1.2, 0.9], dtype=torch.float64)
 """Leads of the drawn hearts by lead II: aVR, V1 and V2 are upside down, aVL is small, I is left flat below."""

@@ -202,6 +202,16 @@ def test_the_same_ecg_gives_the_same_picture_and_a_small_one():
     assert "http" not in svg.replace("http://www.w3.org/2000/svg", "")
 
 
+def test_another_ecg_is_drawn_over_it_in_red():
+    ecg = spikes(lead="V4", at_s=[8.0], height_mv=1.0)
+    svg = draw_paper(ecg, title="t", over=0.5 * ecg)
+    first, second = corners(svg, "lead V4")
+    assert np.ptp(first[:, 1]) == pytest.approx(10, abs=0.05)
+    assert np.ptp(second[:, 1]) == pytest.approx(5, abs=0.05)
+    assert svg.count(">V4</text>") == 1
+    assert draw_paper(ecg, title="t") != svg
+
+
 def test_an_unknown_layout_is_refused_in_a_sentence():
     with pytest.raises(ConfigError, match="Layout '4x3' is unknown; it must be one of 3x4"):
         draw_paper(np.zeros((12, 5000)), title="t", layout="4x3")

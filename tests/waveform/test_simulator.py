@@ -11,14 +11,13 @@ import pytest
 import torch
 
 from ecgray.waveform.events import WaveTrain, draw_strips
+from ecgray.waveform.ode import cycle_slope, turn
 from ecgray.waveform.simulator import (
     Eta,
     Waves,
     beat_omega,
-    cycle_slope,
     mcsharry,
     simulate,
-    turn,
     typical,
     voltage_slope,
     wave_slope,

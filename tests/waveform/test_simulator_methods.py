@@ -12,19 +12,15 @@ import torch
 from torch import Tensor
 
 from ecgray.errors import ConfigError
+from ecgray.waveform.ode import BLOCK, Method, cycle_slope, recur, turn
 from ecgray.waveform.simulator import (
-    BLOCK,
     Eta,
-    Method,
     Waves,
     beat_omega,
     course_of,
-    cycle_slope,
     draw,
     mcsharry,
-    recur,
     simulate,
-    turn,
     typical,
     voltage_slope,
 )
