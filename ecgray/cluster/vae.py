@@ -16,12 +16,13 @@ import torch
 from ecgray.cluster.connect import connected
 from ecgray.cluster.driver import drive
 from ecgray.cluster.stepping import Stepping
-from ecgray.cluster.vae_score import score_vae
+from ecgray.cluster.vae_score import held_out, score_vae
 from ecgray.cluster.workers import CHECKPOINTS, Ranks, Workers, run_once
 from ecgray.errors import ConfigError
-from ecgray.output import input_hash, output_folder, write_json
+from ecgray.output import input_hash, output_folder, write_bytes, write_json
 from ecgray.sediff.beats import PeakTable, batch_beats
 from ecgray.sediff.folder import save_vae, vae_card
+from ecgray.sediff.picture import draw_rebuilt
 from ecgray.sediff.step import Batch, Ema, make_optimizer, make_schedule, train_step
 from ecgray.sediff.vae import LatentStatistics, Vae, parameter_count
 from ecgray.settings import to_json
@@ -159,7 +160,7 @@ def _shares(selection: Selection, config: TrainVaeConfig, *, steps: range, ranks
 
 
 def export(plan: VaePlan) -> dict[str, Any]:
-    """Measure the latents' scale, write the model folder, score it; returns the run's figures."""
+    """Measure the latents' scale, write the model folder, score and draw it; returns the run's figures."""
     last, config = newest_checkpoint(plan.out / CHECKPOINTS), plan.config
     assert last is not None
     torch.set_num_threads(max(1, int(config.cpus_per_worker)))
@@ -170,6 +171,8 @@ def export(plan: VaePlan) -> dict[str, Any]:
     vae.set_latent_scale(measure_scale(vae, train, seed=config.seed))
     results = score_vae(vae, plan.records, config.score_records, seed=config.seed)
     write_json(plan.out / "results.json", results)
+    shown = held_out(plan.records, 1, seed=config.seed)[0]
+    write_bytes(plan.out / "reconstruction.svg", draw_rebuilt(vae, shown, title="A held-out record").encode())
     rows = read_journal(plan.out)
     final = [row["loss"] for row in rows[-20:]]
     figures = {"steps": last.step, "records": len(train), "loss": sum(final) / len(final)} | results["figures"]

@@ -57,14 +57,14 @@ def score_vae(vae: Vae, records: Path, most: int, *, seed: int) -> dict[str, Any
 
 def held_out(records: Path, most: int, *, seed: int) -> Float32[np.ndarray, "record lead=12 time=5000"]:
     """Records of splits val and test in mV, drawn once."""
+    splits = [select(records, None, split=split) for split in ("val", "test")]
+    chosen = np.sort(np.random.default_rng(seed).permutation(sum(map(len, splits)))[:most])
     found = []
-    for split in ("val", "test"):
-        selection = select(records, None, split=split)
-        everyone = np.arange(len(selection))
-        batches = ordered_batches(selection, everyone, batch_size=64, rank=0, world=1, kind=np.float32)
+    for selection, before in zip(splits, (0, len(splits[0])), strict=True):
+        rows = chosen[(chosen >= before) & (chosen < before + len(selection))] - before
+        batches = ordered_batches(selection, rows, batch_size=64, rank=0, world=1, kind=np.float32)
         found += [counts / np.float32(COUNTS_PER_MV) for counts in batches]
-    together = np.concatenate(found)
-    return together[np.sort(np.random.default_rng(seed).permutation(len(together))[:most])]
+    return np.concatenate(found)
 
 
 @torch.inference_mode()

@@ -9,17 +9,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import torch
 from jaxtyping import Float32
 
 from ecgray.demo.report import Rebuilding
 from ecgray.errors import ConfigError
-from ecgray.metrics.reconstruction_picture import draw_reconstruction
 from ecgray.sediff.folder import load_vae
-from ecgray.sediff.vae import Vae
+from ecgray.sediff.picture import draw_rebuilt
 from ecgray.tables import COUNTS_PER_MV, ecg_counts
-from ecgray.waveform.beats import crop_beats
-from ecgray.waveform.delineator.reader import WaveReader
 from ecgray.waveform.record import read_recording
 from ecgray.waveform.standard import standardise
 
@@ -59,22 +55,6 @@ def read_real(recording: Path) -> Float32[np.ndarray, "lead=12 time=5000"]:
     if not recording.with_suffix(".hea").is_file():
         raise ConfigError(f"there is no recording {recording}; give the path of a WFDB header (.hea).")
     return standardise(read_recording(recording.with_suffix(""))).counts.astype(np.float32) / COUNTS_PER_MV
-
-
-@torch.inference_mode()
-def draw_rebuilt(vae: Vae, ecg: Float32[np.ndarray, "lead=12 time=5000"], *, title: str, synthetic: bool) -> str:
-    """SVG of a recording (mV, 500 Hz), what the autoencoder makes of it, and the beat decoded from its latent."""
-    latent = vae.encode(torch.from_numpy(ecg)[None])
-    peaks = WaveReader.load().measure(ecg[None])[0].r_peaks
-    beats = crop_beats(ecg, np.asarray(peaks, np.int64))
-    return draw_reconstruction(
-        ecg,
-        vae.decode(latent)[0].numpy(),
-        beats[0] if len(beats) else None,
-        vae.decode_beat(latent)[0].numpy(),
-        title=title,
-        synthetic=synthetic,
-    )
 
 
 def _first_test(part: Path) -> Float32[np.ndarray, "lead=12 time=5000"]:

@@ -37,6 +37,7 @@ def draw_reconstruction(
     found = re.search(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', page)
     assert found
     width, height = float(found[1]), float(found[2])
+    page = page.replace(f'width="{width:g}mm" height="{height:g}mm"', f'width="{width:g}" height="{height:g}"', 1)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}mm" height="{height + _BEATS_MM:g}mm" '
         f'viewBox="0 0 {width:g} {height + _BEATS_MM:g}" font-family="Helvetica, Arial, sans-serif" role="img">',

@@ -29,7 +29,7 @@ class TrainVaeConfig:
     intervals: Path = tyro.MISSING
     """OUT of a measure job on the same records, or its intervals table: where the R peaks are."""
     out: Path = tyro.MISSING
-    """Where to write: OUT/model, OUT/results.json, OUT/metrics.jsonl and OUT/tensorboard."""
+    """Where to write: OUT/model, OUT/results.json, OUT/reconstruction.svg, OUT/metrics.jsonl and OUT/tensorboard."""
 
     preset: Preset | None = None
     """Set the disputed points (docs/deviations.md) together: paper, peer or ours."""

@@ -103,17 +103,30 @@ class Stem(nn.Module):
 class Head(nn.Module):
     """From features to samples, the stem's mirror: each of the `stride` samples in a step has a filter of its own.
 
-    This is a transposed convolution, written as a plain one at the lower rate: the samples between two steps come out
-    alike, with no seam where kernels overlap.
+    A mean over `stride` samples follows. It is zero at 100 Hz and its multiples (stride 5, 500 Hz), where samples of
+    differing filters leave a comb that fades only late in training; what it takes below, the filters can give before.
     """
 
     def __init__(self, width: int, leads: int, *, stride: int) -> None:
         super().__init__()
         self.leads = leads
+        self.stride = stride
         self.norm = group_norm(width)
         self.convolution = nn.Conv1d(width, leads * stride, 3, padding=1)
 
     def forward(self, features: Float[Tensor, "batch width step"]) -> Float[Tensor, "batch lead time"]:
         """`stride` samples for each step."""
         samples = self.convolution(F.silu(self.norm(features))).unflatten(1, (self.leads, -1))
-        return samples.transpose(-1, -2).flatten(-2)  # (batch, lead, step, stride) to (batch, lead, time)
+        return moving_mean(samples.transpose(-1, -2).flatten(-2), self.stride)  # (batch, lead, step, stride) before
+
+
+def moving_mean(signal: Float[Tensor, "batch lead time"], width: int) -> Float[Tensor, "batch lead time"]:
+    """The mean over an odd number of samples around each; the ends are held.
+
+    >>> import torch
+    >>> moving_mean(torch.tensor([[[0.0, 0.0, 3.0, 3.0]]]), 3)
+    tensor([[[0., 1., 2., 3.]]])
+    """
+    if width == 1:
+        return signal
+    return F.avg_pool1d(F.pad(signal, (width // 2, width // 2), mode="replicate"), width, stride=1)

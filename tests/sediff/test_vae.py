@@ -7,6 +7,7 @@ import torch
 from drawn_beats import hearts
 from test_vae_input import check_identities
 
+from ecgray.sediff.blocks import Head
 from ecgray.sediff.config import SIZES, VaeConfig, preset
 from ecgray.sediff.input import to_grid
 from ecgray.sediff.vae import LatentStatistics, Vae, parameter_count
@@ -37,6 +38,16 @@ def test_shapes_and_leads(name):
     if name in ("ours", "resampled"):
         for signal in (output.ecg, output.beat, whole, beat):
             check_identities(signal)
+
+
+@torch.no_grad()
+def test_the_head_leaves_no_comb():
+    """Over features that stand still, five differing filters give one level, not a comb at 100 Hz."""
+    torch.manual_seed(0)
+    head = Head(8, 2, stride=5)
+    written = head(torch.randn(3, 8, 1).expand(3, 8, 20))[..., 10:-10]
+    assert written.std(dim=-1).max() < 1e-6
+    assert head.convolution(torch.ones(1, 8, 20)).std(dim=1).min() > 1e-3
 
 
 @torch.no_grad()
