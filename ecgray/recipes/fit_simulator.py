@@ -14,6 +14,7 @@ from typing import ClassVar
 import tyro
 
 from ecgray.errors import ConfigError
+from ecgray.recipes.checks import above_zero, at_least_one
 from ecgray.waveform.fitting_config import FitConfig
 
 
@@ -49,11 +50,8 @@ class FitSimulatorConfig:
                 f"records, labels and intervals name {len(self.records)}, {len(self.labels)} and "
                 f"{len(self.intervals)} folders; give one of each for every archive, in the same order."
             )
-        for name in ("top", "beats_per_record"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1.")
-        if self.cpus <= 0:
-            raise ConfigError(f"cpus={self.cpus} must be above 0.")
+        at_least_one(self, "top", "beats_per_record")
+        above_zero(self, "cpus")
 
 
 CLASSES = (

@@ -14,6 +14,7 @@ from typing import ClassVar
 import tyro
 
 from ecgray.errors import ConfigError
+from ecgray.recipes.checks import at_least_one
 from ecgray.waveform.delineator.config import DelineatorConfig
 
 
@@ -58,9 +59,7 @@ class TrainDelineatorConfig:
     """Compute in bfloat16 where it is safe (autocast)."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "checkpoint_every", "workers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1.")
+        at_least_one(self, "steps", "batch_size", "checkpoint_every", "workers")
         if self.batch_size < self.workers:
             raise ConfigError(f"batch_size={self.batch_size} leaves some of {self.workers} workers without a piece.")
         if not 0 < self.ema < 1:

@@ -15,6 +15,7 @@ import tyro
 
 from ecgray.errors import ConfigError
 from ecgray.ner.config import NerModelConfig, NerOptimizerConfig
+from ecgray.recipes.checks import at_least_one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +63,7 @@ class TrainNerConfig:
     """Compute in bfloat16 where it is safe (autocast); weights stay float32 until they are saved."""
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "chunk", "checkpoint_every", "score_statements", "workers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1.")
+        at_least_one(self, "batch_size", "chunk", "checkpoint_every", "score_statements", "workers")
         if self.steps < 1 and self.epochs < 1:
             raise ConfigError(f"steps={self.steps} and epochs={self.epochs} train nothing; give one of them.")
         if not 0 <= self.unknown_share < 1:

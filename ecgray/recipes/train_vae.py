@@ -15,6 +15,7 @@ from typing import ClassVar
 import tyro
 
 from ecgray.errors import ConfigError
+from ecgray.recipes.checks import at_least_one
 from ecgray.sediff.config import SIZES, OptimizerConfig, Preset, VaeConfig, preset
 
 
@@ -63,9 +64,7 @@ class TrainVaeConfig:
     """Records that a worker keeps in memory, at least one window."""
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "steps", "beats_per_record", "score_records", "checkpoint_every", "workers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1.")
+        at_least_one(self, "batch_size", "steps", "beats_per_record", "score_records", "checkpoint_every", "workers")
         if self.batch_size < self.workers:
             raise ConfigError(f"batch_size={self.batch_size} leaves some of {self.workers} workers without a record.")
 

@@ -14,6 +14,7 @@ from typing import ClassVar
 import tyro
 
 from ecgray.errors import ConfigError
+from ecgray.recipes.checks import above_zero, at_least_one
 from ecgray.supreme.config import QuerySelfAttention
 
 SPLITS = ("train", "val", "test")
@@ -62,11 +63,8 @@ class ZeroshotConfig:
         odd = sorted(set(self.splits) - set(SPLITS))
         if odd:
             raise ConfigError(f"splits={' '.join(self.splits)}; give some of {', '.join(SPLITS)}, or leave it out.")
-        for name in ("batch_size", "workers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1.")
-        if self.cpus_per_worker <= 0:
-            raise ConfigError(f"cpus_per_worker={self.cpus_per_worker} must be above 0.")
+        at_least_one(self, "batch_size", "workers")
+        above_zero(self, "cpus_per_worker")
         if self.resamples < 20:
             raise ConfigError(f"resamples={self.resamples}; a 95 % interval needs at least 20, better 1,000.")
 
