@@ -146,7 +146,7 @@ def _stages(config: DemoConfig) -> list[Stage]:
             work=lambda: train_vae(config.vae()),
             outcome="{steps:,} steps on {records:,} records; on patients it never saw off by {mae_mv:.3f} mV",
             spelled=command("jobs/train_vae.py", BASE, base=TRAIN_VAE[BASE], settings=config.vae()),
-            expected_s=20 + 0.2 * config.vae_steps,
+            expected_s=20 + 0.1 * config.vae_steps,
         ),
     ]
 

@@ -18,6 +18,7 @@ from ecgray.recipes.measure import MEASURE, MeasureConfig
 from ecgray.recipes.pretrain import PRETRAIN, PretrainConfig
 from ecgray.recipes.train_vae import TRAIN_VAE, TrainVaeConfig
 from ecgray.recipes.zeroshot import ZEROSHOT, ZeroshotConfig
+from ecgray.sediff.config import OptimizerConfig
 
 BASE = "laptop"
 """The recipe that the demo's stages start from."""
@@ -72,7 +73,7 @@ class DemoConfig:
     """Terms kept from training and asked about afterwards."""
     shown_terms: tuple[str, ...] = SHOWN
     """Terms of which the report draws an ECG."""
-    vae_steps: int = 400
+    vae_steps: int = 500
     """Steps in which the autoencoder learns, from the first file of records."""
     real: Path | None = None
     """A real recording (WFDB header, 12 leads) to show beside its reconstruction too."""
@@ -138,6 +139,8 @@ class DemoConfig:
             intervals=self.out / "intervals",
             out=self.out / "vae",
             steps=self.vae_steps,
+            batch_size=16,
+            optimizer=OptimizerConfig(learning_rate=3e-3, warmup_steps=30),
             score_records=60,
             workers=2,
         )
