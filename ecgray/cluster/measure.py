@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ecgray.recipes.measure import MeasureConfig
     from ecgray.waveform.intervals import Intervals
 
+_WHO = ["record_id", "subject_id"]
+
 
 @dataclass(frozen=True)
 class MeasurePlan:
@@ -73,8 +75,8 @@ class Measurer(PartWorker):
     def write(self, part: Path) -> int:
         """Measure the records of one file."""
         found: list[Intervals] = []
-        who: list[pa.Table] = []
-        for rows, signal in read_signals(part, batch_size=self.plan.batch_size, columns=["record_id", "subject_id"]):
+        who: list[pa.Table] = [INTERVALS.empty_table().select(_WHO)]  # a file of which all was refused has no rows
+        for rows, signal in read_signals(part, batch_size=self.plan.batch_size, columns=_WHO):
             found += self.reader.measure(signal)
             who.append(rows)
         write_table(_table(pa.concat_tables(who), found), self.plan.table / part.name)
@@ -88,7 +90,7 @@ def _table(who: pa.Table, found: list[Intervals]) -> pa.Table:
         "r_peaks": pa.array([one.r_peaks.tolist() for one in found], pa.list_(pa.int32())),
         "missing": pa.array(missing, pa.list_(pa.string())),
     }
-    whole = {name: who[name] for name in ("record_id", "subject_id")} | columns | more
+    whole = {name: who[name] for name in _WHO} | columns | more
     return pa.table(whole, schema=INTERVALS)
 
 

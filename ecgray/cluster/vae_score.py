@@ -130,7 +130,7 @@ def _row(
     columns = {
         "mae_mv": mean_absolute_error(real, other),
         "correlation": _mean_correlation(real, other),
-        "power_lost_above_40_hz": 1 - np.divide(after, before, out=np.ones(len(before)), where=before > 0),
+        "power_lost_above_40_hz": 1 - np.divide(after, before, out=np.full(len(before), np.nan), where=before > 0),
     }
     for name in INTERVALS:
         pairs = np.array([[a[name], b[name]] for a, b in zip(measured, found, strict=True)], np.float64)

@@ -87,6 +87,8 @@ def log_spectrum(
     (25, 6, 150)
     """
     last = int(f_max_hz * BEAT_SAMPLES / BEAT_FS + 1e-9)
+    if not beats.numel():  # what the library of the transform refuses
+        return beats.new_zeros(*beats.shape[:-1], last + 1)
     spectrum = torch.fft.rfft(beats - beats.mean(dim=-1, keepdim=True))[..., : last + 1]
     return torch.log(epsilon + spectrum.abs())
 

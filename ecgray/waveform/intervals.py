@@ -41,6 +41,7 @@ VALUES = (
     "qrs_global_ms",
     "qt_global_ms",
 )
+_OF_RATE = ("heart_rate_bpm", "rr_ms", "qtcf_ms")
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,18 @@ class LeadBeats:
 def nothing(r_peaks: Int64[np.ndarray, " beat"], reason: str) -> Intervals:
     """A record of which nothing can be told, and why."""
     return Intervals(dict.fromkeys(VALUES), r_peaks, dict.fromkeys(VALUES, reason))
+
+
+def without_rate(found: Intervals, reason: str) -> Intervals:
+    """The same without the values that a missed beat makes wrong.
+
+    >>> found = without_rate(nothing(np.array([500]), "one_beat"), "beats_uncertain")
+    >>> sorted(name for name, why in found.reasons.items() if why == "beats_uncertain")
+    ['heart_rate_bpm', 'qtcf_ms', 'rr_ms']
+    """
+    return Intervals(
+        found.values | dict.fromkeys(_OF_RATE), found.r_peaks, found.reasons | dict.fromkeys(_OF_RATE, reason)
+    )
 
 
 def beats_of(p: Segments, qrs: Segments, t: Segments) -> LeadBeats:

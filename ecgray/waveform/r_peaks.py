@@ -79,17 +79,21 @@ STEEP = 0.3
 """Part of a beat's steepness from which a place outside the beats looks like a beat that was missed."""
 
 
+LONG_GAP = 1.5
+"""Part of the median RR from which an interval may hide a beat."""
+
+
 def steep_elsewhere(
     signal: Float32[np.ndarray, "lead time"], r_peaks: Int64[np.ndarray, " beat"], *, reach_s: float = 0.12
-) -> int:
-    """How many places farther than `reach_s` from every R peak are nearly as steep as the beats are.
+) -> Int64[np.ndarray, " place"]:
+    """Where, farther than `reach_s` from every R peak, it is nearly as steep as the beats are; in samples.
 
     None where all beats were found. A tachycardia of which every third beat was found has two for each, and its rate is
     better not told. Steepness is the squared change in 20 ms of the signal smoothed over 20 ms, summed over the leads,
     each in units of its own.
     """
     if len(r_peaks) == 0:
-        return 0
+        return r_peaks
     total = np.cumsum(np.pad(signal.astype(np.float64), ((0, 0), (1, 0))), axis=1)
     smooth = (total[:, LAG:] - total[:, :-LAG]) / LAG
     change = smooth[:, LAG:] - smooth[:, :-LAG]  # centred LAG samples after where it begins
@@ -100,4 +104,21 @@ def steep_elsewhere(
     reach = round(reach_s * FS)
     heights = [steep[np.abs(time - peak) <= reach].max(initial=0) for peak in r_peaks]
     suspect = np.flatnonzero((near > reach) & (steep > STEEP * np.median(heights)))
-    return int((np.diff(suspect, prepend=-FS) > reach).sum()) if len(suspect) else 0
+    return time[suspect[np.diff(suspect, prepend=-FS) > reach]]
+
+
+def hides_a_beat(r_peaks: Int64[np.ndarray, " beat"], places: Int64[np.ndarray, " place"]) -> bool:
+    """Whether a steep place lies in an RR interval of half as much again as the median: its mean would be wrong.
+
+    A pause alone hides nothing.
+
+    >>> peaks = np.array([500, 600, 700, 900])
+    >>> [hides_a_beat(peaks, np.array(places, np.int64)) for places in ([800], [950], [])]
+    [True, False, False]
+    """
+    rr = np.diff(r_peaks)
+    if len(rr) == 0:
+        return False
+    after = np.searchsorted(r_peaks, places)  # the place lies before this peak
+    inside = after[(after > 0) & (after < len(r_peaks))]
+    return bool((rr[inside - 1] > LONG_GAP * np.median(rr)).any())

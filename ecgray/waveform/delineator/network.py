@@ -27,6 +27,8 @@ SPAN = 1000
 """Samples (2 s) over which a slope is averaged; the median over spans is the lead's, so that a burst does not count."""
 FLAT_MV = 0.005
 """A lead whose slope over 20 ms stays below this (RMS) is taken as flat."""
+RAIL_MV, RAIL_SHARE = 32.0, 0.05
+"""A lead with more than such a share of its samples at this or beyond (a record ends at 32.767 mV) cannot be read."""
 HIGHEST = 30.0
 """Scaled signals end here: a QRS reaches 3 to 8, an artefact any height."""
 
@@ -86,14 +88,15 @@ def scaled(
     """Each lead in units of its own slopes: less its median, over the RMS of its change in 20 ms.
 
     A slow baseline has hardly any slope, and a burst fills one span only: neither shrinks the beats. Leads that are
-    flat or hold a value that is no number become zero, and are not `seen`.
+    flat, saturated, or hold a value that is no number become zero, and are not `seen`.
     """
     finite = torch.isfinite(signal).all(-1)
     signal = torch.where(finite[..., None], signal, 0.0)
     change = (signal[..., LAG:] - signal[..., :-LAG]).square()
     spans = max(1, round(change.shape[-1] / SPAN))
     slope = torch.stack([part.mean(-1) for part in change.tensor_split(spans, -1)]).median(0).values.sqrt()
-    seen = finite & (slope > FLAT_MV)
+    saturated = (signal.abs() >= RAIL_MV).float().mean(-1) > RAIL_SHARE
+    seen = finite & (slope > FLAT_MV) & ~saturated
     ready = (signal - signal[..., ::8].median(-1, keepdim=True).values) / slope.clamp(min=FLAT_MV)[..., None]
     return torch.where(seen[..., None], ready.clamp(-HIGHEST, HIGHEST), 0.0), seen
 

@@ -14,8 +14,8 @@ from ecgray.errors import ArtifactError
 from ecgray.waveform.delineator.config import CLASSES, DelineatorConfig
 from ecgray.waveform.delineator.network import Delineator, folded
 from ecgray.waveform.delineator.segments import Segments, segments
-from ecgray.waveform.intervals import Intervals, LeadBeats, beats_of, measure, nothing
-from ecgray.waveform.r_peaks import find_r_peaks, steep_elsewhere
+from ecgray.waveform.intervals import Intervals, LeadBeats, beats_of, measure, nothing, without_rate
+from ecgray.waveform.r_peaks import find_r_peaks, hides_a_beat, steep_elsewhere
 
 EMBEDDED = Path(__file__).with_name("embedded")
 """The model that ships."""
@@ -32,7 +32,7 @@ class Reading:
     qrs: Segments
     t: Segments
     seen: Bool[np.ndarray, "record lead"]
-    """Which leads could be read: neither flat nor with values that are no numbers."""
+    """Which leads could be read: neither flat, nor saturated, nor with values that are no numbers."""
     r_peaks: list[Int64[np.ndarray, " _"]]
     """For each record, in samples at 500 Hz."""
 
@@ -75,7 +75,8 @@ class WaveReader:
         probability, readable = found.cpu().numpy(), seen.cpu().numpy()
         probability = np.where(readable[..., None, None], probability, 0)
         p, qrs, t = (segments(probability[:, :, CLASSES.index(name)]) for name in ("P", "QRS", "T"))
-        peaks = find_r_peaks(np.nan_to_num(signal), probability[:, :, CLASSES.index("QRS")], readable)
+        whole = np.nan_to_num(signal, posinf=0.0, neginf=0.0)
+        peaks = find_r_peaks(whole, probability[:, :, CLASSES.index("QRS")], readable)
         return Reading(p, qrs, t, readable, peaks)
 
     def read_all(self, signal: Float32[np.ndarray, "record lead time"], *, batch_size: int = 16) -> Reading:
@@ -95,13 +96,20 @@ class WaveReader:
         )
 
     def measure(self, signal: Float32[np.ndarray, "record lead time"]) -> list[Intervals]:
-        """The intervals of each record, mV at 500 Hz; all null where the record looks as if beats had been missed."""
+        """The intervals of each record, mV at 500 Hz; all null where the record looks as if beats had been missed.
+
+        Where one may have been missed, only what needs the rate is null.
+        """
+        if not len(signal):
+            return []
         reading = self.read(signal)
         return [_measured(row[reading.seen[record]], reading, record) for record, row in enumerate(signal)]
 
 
 def _measured(signal: Float32[np.ndarray, "lead time"], reading: Reading, record: int) -> Intervals:
     peaks = reading.r_peaks[record]
-    if steep_elsewhere(signal, peaks) > MISSED_SHARE * len(peaks):
+    steep = steep_elsewhere(signal, peaks)
+    if len(steep) > MISSED_SHARE * len(peaks):
         return nothing(peaks, "beats_uncertain")
-    return measure(signal, reading.beats(record), peaks)
+    found = measure(signal, reading.beats(record), peaks)
+    return without_rate(found, "beats_uncertain") if hides_a_beat(peaks, steep) else found
