@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 
@@ -59,14 +58,14 @@ class Encoder(PartWorker):
     @torch.inference_mode()
     def write(self, part: Path) -> int:
         """Encode the records of one file."""
-        latents: list[np.ndarray] = []
-        who: list[pa.Table] = []
         columns = ["record_id", "subject_id", "split"]
+        cells: list[bytes] = []
+        who: list[pa.Table] = [LATENTS.empty_table().select(columns)]  # a file of which all was refused has no rows
         for rows, signal in read_signals(part, batch_size=self.plan.batch_size, columns=columns):
-            latents.append(self.vae.encode(torch.from_numpy(signal).to(self.plan.device)).float().cpu().numpy())
+            latents = self.vae.encode(torch.from_numpy(signal).to(self.plan.device)).float().cpu().numpy()
+            cells += [row.astype("<f4").tobytes() for row in latents]
             who.append(rows)
         known = pa.concat_tables(who)
-        cells = [row.astype("<f4").tobytes() for row in np.concatenate(latents)]
         table = {name: known[name] for name in columns} | {"latent": pa.array(cells, LATENTS.field("latent").type)}
         write_table(pa.table(table, schema=LATENTS), self.plan.table / part.name)
         return known.num_rows

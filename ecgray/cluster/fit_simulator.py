@@ -80,7 +80,9 @@ def fit_simulator(config: FitSimulatorConfig) -> dict[str, Any]:
             beats = _read_beats(archives, choices)
             rr_ms = {name: choice.rr_ms for name, choice in choices.items()}
             fit: Fit = run_once(_fit, beats, rr_ms, config, cpus=config.cpus, gpus=0)["fit"]
-        absent = {name: "no training record carries it" for name in config.classes if name not in choices}
+        absent = {
+            name: "no training record with a heart rate carries it" for name in config.classes if name not in choices
+        }
         fit = dataclasses.replace(fit, skipped=dict(fit.skipped) | absent)
         return folder.finish(_report(fit, archives, folder.path))
 
@@ -88,7 +90,7 @@ def fit_simulator(config: FitSimulatorConfig) -> dict[str, Any]:
 def choose(archives: Sequence[Archive], config: FitSimulatorConfig) -> dict[str, Choice]:
     """The classes, and for each the training records whose RR lies nearest to the class's median.
 
-    A class that no training record carries is left out; `fit_simulator` counts it.
+    A class that no training record with a heart rate carries is left out; `fit_simulator` counts it.
     A morphology holds for a heart rate; beats of many rates would blur its T wave.
     """
     table = pa.concat_tables(_training_rows(one) for one in archives)
@@ -138,6 +140,11 @@ def _read_beats(
             crops = np.frombuffer(row["beats"], np.float32).reshape(-1, len(LEADS), BEAT_SAMPLES)
             found[row["record_id"]] = crops
             bar.update()
+    if missing := len(most) - len(found):
+        raise ConfigError(
+            f"{missing} of {len(most)} records that have labels and intervals are not in the records given; "
+            "name each archive's records, labels and intervals in the same order."
+        )
     return {
         name: np.concatenate([found[each][: choice.beats_each] for each in choice.record_ids])
         for name, choice in choices.items()

@@ -136,6 +136,7 @@ class _Run(Stepping):
             bf16=config.bf16,
         )
         row["loss"] = self.ranks.sum(row["loss"] * share.factor) / self.ranks.world
+        row["without_beat"] = self.ranks.sum(row["without_beat"])
         return row | {"records_per_s": share.records / (time.perf_counter() - start)}
 
     def close(self) -> None:

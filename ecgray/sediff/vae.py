@@ -15,6 +15,8 @@ from ecgray.sediff.input import from_network, to_grid, to_millivolts, to_network
 
 LOGVAR_RANGE = (-30.0, 20.0)
 """The posterior's log variance is clamped to this."""
+SMALLEST_STD = 1e-6
+"""Latents are never divided by less, even where all that were measured are alike."""
 
 
 def _middle(config: VaeConfig) -> list[nn.Module]:
@@ -141,7 +143,7 @@ class Vae(nn.Module):
         """
         if self.config.latent_scale == "measured":
             self.latent_mean.copy_(statistics.mean[:, None])
-            self.latent_std.copy_(statistics.std)
+            self.latent_std.copy_(statistics.std.clamp(min=SMALLEST_STD))
 
     def _unscaled(self, latent: Float[Tensor, "batch latent step"]) -> Float[Tensor, "batch latent step"]:
         return latent * self.latent_std + self.latent_mean

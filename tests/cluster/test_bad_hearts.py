@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import torch
 
-from ecgray.cluster.encode import encode
+from ecgray.cluster.encode import EncodePlan, Encoder, encode
 from ecgray.cluster.fit_simulator import fit_simulator
 from ecgray.cluster.measure import MeasurePlan, Measurer, measure
 from ecgray.cluster.vae import train_vae
@@ -24,6 +25,9 @@ from ecgray.recipes.encode import ENCODE
 from ecgray.recipes.fit_simulator import FIT_SIMULATOR
 from ecgray.recipes.measure import MEASURE
 from ecgray.recipes.train_vae import TRAIN_VAE, TrainVaeConfig
+from ecgray.sediff.config import SIZES
+from ecgray.sediff.folder import save_vae
+from ecgray.sediff.vae import LatentStatistics, Vae
 from ecgray.tables import INTERVALS, LABELS, LATENTS, RECORDS, ecg_bytes, read_table, write_table
 from ecgray.training.journal import read_journal
 from ecgray.waveform.beats import crop_beats
@@ -273,3 +277,19 @@ def test_a_file_of_which_every_record_was_refused_is_measured(tmp_path: Path) ->
     table = read_table(tmp_path / "intervals")
     assert table.num_rows == 0
     assert table.schema.equals(INTERVALS)
+
+
+def test_a_file_of_which_every_record_was_refused_is_encoded(tmp_path: Path) -> None:
+    write_table(RECORDS.empty_table(), tmp_path / "records" / "part-00000.parquet")
+    save_vae(tmp_path / "vae", Vae(SIZES["debug"]), card="# A model\n", details={})
+    plan = EncodePlan(tmp_path / "vae", tmp_path / "latents", batch_size=3, threads=1, device="cpu")
+    assert Encoder(plan).write(tmp_path / "records" / "part-00000.parquet") == 0
+    assert read_table(tmp_path / "latents").schema.equals(LATENTS)
+
+
+def test_latents_that_are_all_alike_stay_finite() -> None:
+    vae = Vae(SIZES["debug"]).eval()
+    statistics = LatentStatistics()
+    statistics.add(torch.ones(2, 4, 128))
+    vae.set_latent_scale(statistics)
+    assert torch.isfinite(vae.encode(torch.zeros(1, 12, 5000))).all()

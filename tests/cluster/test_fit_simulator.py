@@ -64,7 +64,7 @@ def test_what_training_patients_show_is_fitted_and_what_cannot_be_is_counted(
     figures = fit_simulator(config)
     assert figures["classes"] == 2
     assert "10 whole beats; 30 are needed" in figures["skipped"]["left bundle branch block"]
-    assert figures["skipped"]["asystole"] == "no training record carries it"
+    assert figures["skipped"]["asystole"] == "no training record with a heart rate carries it"
     assert figures["median_correlation"] > 0.9
     eta = json.loads((tmp_path / "out" / "eta.json").read_text())
     for name, sign in {"sinus rhythm": 1, "atrial fibrillation": -1}.items():
@@ -95,3 +95,14 @@ def test_tables_that_do_not_pair_up_are_refused(tables: Path, tmp_path: Path) ->
         config_of(tables, tmp_path, intervals=(tables, tables))
     with pytest.raises(ConfigError, match="no records are named"):
         fit_simulator(dataclasses.replace(FIT_SIMULATOR["debug"], out=tmp_path / "none"))
+
+
+@pytest.mark.ray
+def test_archives_in_another_order_are_refused(tables: Path, tmp_path: Path, ray_session: None) -> None:
+    """Labels and intervals of records that are not in the records given."""
+    others = [{"record_id": f"u:{n}", "subject_id": "u", "split": "train", "codes": [], "flags": []} for n in range(3)]
+    rows = [row | {"ecg": ecg_bytes(np.zeros((12, 5000), np.int16))} for row in others]
+    write_table(_table(rows, RECORDS), tmp_path / "other" / "records" / "part-00000.parquet")
+    config = config_of(tables, tmp_path / "out", records=(tmp_path / "other" / "records",))
+    with pytest.raises(ConfigError, match=r"are not in the records given; name each archive's records"):
+        fit_simulator(config)
