@@ -181,7 +181,7 @@ def _locked(lock: Path) -> TextIO:
         raise ConfigError(
             f"{folder} cannot be written ({error.strerror}); give an --out that is a folder of yours, or none yet."
         ) from None
-    raise ConfigError(f"{lock} cannot be made, or other jobs remove it again and again; give another --out.")
+    raise ConfigError(f"{folder} cannot be made, or does not stay; give an --out that is a folder of yours.")
 
 
 def _flock(file: TextIO, folder: Path) -> None:

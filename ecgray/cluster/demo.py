@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -23,7 +24,7 @@ from ecgray.cluster.training import pretrain
 from ecgray.cluster.vae import train_vae
 from ecgray.demo.archive import draw_archive
 from ecgray.demo.damage import damage
-from ecgray.demo.rebuilt import VaeRun
+from ecgray.demo.rebuilt import VaeRun, read_real
 from ecgray.demo.report import Step, duration, report_html
 from ecgray.demo.story import Run, draw_example, read_story
 from ecgray.errors import ConfigError
@@ -61,6 +62,8 @@ class Stage:
 
 def demo(config: DemoConfig) -> dict[str, Any]:
     """Walk the whole path; returns the figures. A run that was stopped goes on where it stopped."""
+    if config.real is not None:
+        read_real(config.real)  # what cannot be shown at the end is refused at the start
     with output_folder(config.out, config, inputs={}) as folder:
         if folder.done is not None:
             _say(f"all of it was done before: {folder.done['report']}")
@@ -215,7 +218,7 @@ def _report(config: DemoConfig, steps: Sequence[Step]) -> dict[str, Any]:
         steps=tuple(steps),
         seconds=sum(step.seconds for step in steps),
         machine=f"{os.cpu_count()} CPU cores",
-        settings=json.dumps(to_json(config), indent=1),
+        settings=json.dumps(to_json(dataclasses.replace(config, real=None)), indent=1),
     )
     story = read_story(run)
     report = config.out / "report.html"

@@ -70,11 +70,11 @@ def fit_simulator(config: FitSimulatorConfig) -> dict[str, Any]:
         )
         for records, labels, intervals in zip(config.records, config.labels, config.intervals, strict=True)
     ]
+    choices = choose(archives, config)
     named = {f"{name} {n}": path for n, one in enumerate(archives) for name, path in vars(one).items()}
     with output_folder(config.out, config, inputs=named) as folder:
         if folder.done is not None:
             return folder.done
-        choices = choose(archives, config)
         with connected():
             check_room(workers=1, cpus=config.cpus, gpus=0, spare_cpus=0, purpose="fitting")
             beats = _read_beats(archives, choices)
@@ -109,6 +109,11 @@ def choose(archives: Sequence[Archive], config: FitSimulatorConfig) -> dict[str,
         each = min(config.beats_per_record, -(-config.fit.max_beats // held.num_rows))
         nearest = np.argsort(np.abs(rr - median), kind="stable")[: -(-config.fit.max_beats // each)]
         chosen[name] = Choice(tuple(held["record_id"].take(pa.array(nearest)).to_pylist()), median, each)
+    if not chosen:
+        raise ConfigError(
+            f"no training record with a heart rate carries any of {', '.join(names)}; frequency.csv of the label job "
+            "lists what they carry."
+        )
     return chosen
 
 
@@ -118,6 +123,11 @@ def _training_rows(archive: Archive) -> pa.Table:
     labels = labels.filter(pc.equal(labels["split"], "train")).drop_columns(["split"])
     measured = read_table(archive.intervals, ["record_id", "rr_ms"])
     place = pc.index_in(labels["record_id"], value_set=measured["record_id"].combine_chunks())
+    if labels.num_rows and place.null_count == labels.num_rows:
+        raise ConfigError(
+            f"{archive.labels} and {archive.intervals} have no training record in common; name each archive's records, "
+            "labels and intervals in the same order."
+        )
     table = labels.append_column("rr_ms", measured["rr_ms"].combine_chunks().take(place.combine_chunks()))
     return table.filter(pc.is_valid(table["rr_ms"]))
 

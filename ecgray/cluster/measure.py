@@ -99,6 +99,8 @@ def _figures(files: list[Path]) -> dict[str, Any]:
     table = pa.concat_tables(pq.read_table(file) for file in files)
     medians = {}
     for name in VALUES:
+        if name == "st60_mv":  # of the lead farthest from 0, up or down: a median over records says nothing
+            continue
         values = table[name].drop_null().to_numpy()
         medians[name] = round(float(np.median(values)), 2) if len(values) else None
     reasons = collections.Counter(reason for row in table["missing"].to_pylist() for reason in row)

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from ecgray.cluster.connect import connected
 from ecgray.cluster.preflight import check_room
 from ecgray.cluster.workers import Workers
-from ecgray.errors import ClusterError, EcgrayError
+from ecgray.errors import ClusterError, ConfigError, EcgrayError
 from ecgray.tables import COUNTS_PER_MV, ecg_counts, parquet_files
 
 
@@ -49,8 +49,11 @@ class PartWorker(ABC):
 
 
 def rows_of(table: Path) -> dict[Path, int]:
-    """The files of a table, and how many rows each of them has."""
-    return {part: pq.read_metadata(part).num_rows for part in parquet_files(table)}
+    """The files of a table, and how many rows each of them has; raises `ConfigError` where none has any."""
+    rows = {part: pq.read_metadata(part).num_rows for part in parquet_files(table)}
+    if not sum(rows.values()):
+        raise ConfigError(f"{table} has no record; see the quarantine of the ingest job that wrote it.")
+    return rows
 
 
 def read_signals(

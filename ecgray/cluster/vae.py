@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from ecgray.cluster.connect import connected
 from ecgray.cluster.driver import drive
@@ -85,7 +87,12 @@ def train_vae(config: TrainVaeConfig) -> dict[str, Any]:
                 purpose="VAE",
                 learning_rate=("--optimizer.learning-rate", config.optimizer.learning_rate),
             )
-            return folder.finish(run_once(export, plan, cpus=size.cpus, gpus=int(size.gpu)))
+            figures = run_once(export, plan, cpus=size.cpus, gpus=int(size.gpu))
+            if not figures["gate"]:
+                tqdm.write(
+                    "train_vae: heart rate or QT is off by more than 1 bpm or 10 ms; train longer", file=sys.stderr
+                )
+            return folder.finish(figures)
 
 
 def vae_loop(settings: dict[str, VaePlan]) -> dict[str, Any]:

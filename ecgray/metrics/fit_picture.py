@@ -36,16 +36,20 @@ def draw_fit(fit: Fit) -> str:
             low, high = float(real[row].min()), float(real[row].max())
             for lead, label in enumerate(LEADS):
                 axes = figure.add_subplot(grid[row, lead])
-                axes.plot(time, real[row, lead], color=_REAL, linewidth=1.6)
+                axes.plot(time, real[row, lead], color=_REAL, linewidth=2.6)
                 axes.plot(time, drawn[row, lead], color=_FITTED, linewidth=0.8)
                 axes.set_ylim(low - 0.05, high + 0.05)
                 axes.axis("off")
                 axes.set_title(label if row == 0 else "", fontsize=8)
-            said = f"{name}\n{int(fit.beats[row])} beats, {60 / float(fit.rr_s[row]):.0f} bpm, {high - low:.1f} mV high"
+            said = f"{name}\n{int(fit.beats[row])} beats, {60 / float(fit.rr_s[row]):.0f} bpm, {high - low:.1f} mV"
             y = 1 - (0.5 + _CELL_INCH[1] * (row + 0.5)) / height
             figure.text(0.05 / width, y, said, fontsize=7, va="center")
         figure.text(
-            0.05 / width, 1 - 0.2 / height, "grey: typical beat, red: fitted simulator", fontsize=8, color=_QUIET
+            0.05 / width,
+            1 - 0.2 / height,
+            "grey: typical beat, red: fitted simulator; 0.6 s a panel, a row on one scale",
+            fontsize=8,
+            color=_QUIET,
         )
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})

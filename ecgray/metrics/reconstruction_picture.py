@@ -14,7 +14,7 @@ from ecgray.waveform.paper import draw_paper, thin
 
 _REAL, _AGAIN = "#15151a", "#c2185b"
 _SPEED, _GAIN = 25.0, 10.0
-_CELL_MM, _BEATS_MM = 21.5, 44.0
+_CELL_MM, _BEATS_MM = 21.5, 58.0
 
 
 def draw_reconstruction(
@@ -54,15 +54,16 @@ def _beats(
 ) -> Iterator[str]:
     """A beat a lead, side by side: 0.6 s each, around the level where the recorded one begins."""
     said = "the decoded beat" if beat is None else "its first whole beat, and the beat decoded from the same latent"
-    yield f'<text x="5" y="{top + 3:.1f}" font-size="3.4" fill="#5b5b66">{said} (0.6 s, same scale)</text>'
+    said += " (0.6 s, same scale; the tick is R)"
+    yield f'<text x="5" y="{top + 3:.1f}" font-size="3.4" fill="#5b5b66">{said}</text>'
     both = [(decoded, _AGAIN)] if beat is None else [(beat, _REAL), (decoded, _AGAIN)]
     x = np.arange(decoded.shape[1]) * _SPEED / BEAT_FS
     for lead, name in enumerate(LEADS):
-        left, level = 5 + lead * _CELL_MM, top + 27
+        left, level = 5 + lead * _CELL_MM, top + 32
         rest = float(np.median(both[0][0][lead, :40]))
         mark = left + R_SAMPLE * _SPEED / BEAT_FS
         yield f'<text x="{left:.1f}" y="{top + 9:.1f}" font-size="3.4" font-weight="bold">{name}</text>'
-        yield f'<path d="M{mark:.2f} {top + 41:.1f}v2" stroke="{_REAL}" stroke-width="0.2"/>'
+        yield f'<path d="M{mark:.2f} {top + _BEATS_MM - 3:.1f}v2" stroke="{_REAL}" stroke-width="0.2"/>'
         for trace, ink in both:
             y = np.clip(level - (trace[lead] - rest) * _GAIN, top + 5, top + _BEATS_MM)
             points = " ".join(f"{a:.2f},{b:.2f}" for a, b in thin(np.stack([left + x, y], axis=1)))

@@ -107,10 +107,9 @@ class VaeConfig:
     def __post_init__(self) -> None:
         if len(self.widths) != 4 or min(self.widths) < 1:
             raise ConfigError(f"widths={self.widths} must be four positive numbers; the peer's are 128, 256, 512, 512.")
-        if self.blocks < 1 or self.latent_channels < 1:
-            raise ConfigError(
-                f"blocks={self.blocks} and latent_channels={self.latent_channels} must be positive; the peer has 2, 4."
-            )
+        for name, peers in (("blocks", 2), ("latent_channels", 4)):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1; the peer has {peers}.")
         if self.attention_heads < 1 or self.widths[-1] % self.attention_heads:
             raise ConfigError(
                 f"attention_heads={self.attention_heads} must divide the last width, {self.widths[-1]}; the peer has 1."

@@ -43,6 +43,8 @@ def load_vae(folder: Path, *, device: str = "cpu") -> LoadedVae:
     Raises `ArtifactError` where the folder is damaged or holds another kind of model.
     """
     folder = folder / "model" if (folder / "model").is_dir() else folder
+    if not folder.is_dir():
+        raise ArtifactError(f"there is no folder {folder}; give OUT of a train_vae job, or its model folder.")
     found = load_model(folder)
     if found.config.get("kind") != KIND:
         raise ArtifactError(f"{folder} holds no autoencoder; give OUT of a train_vae job, or its model folder.")

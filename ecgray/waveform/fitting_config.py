@@ -60,6 +60,7 @@ class FitConfig:
     trend: bool = True
     """Whether AdamW's alignment has a linear trend (Eq. 27). The refinement's has none: what is kept has none."""
     adamw_steps: int = 150
+    """Steps of AdamW from each of three starts."""
     warmup_steps: int = 20
     """Steps in which the learning rate rises; then it falls to 0 as a cosine."""
     learning_rate: float = 0.05
@@ -75,9 +76,15 @@ class FitConfig:
         if self.waves not in WAVES:
             raise ConfigError(f"waves={self.waves} is unknown; a beat has 5 waves, or 7.")
         if not all(0 <= weight < math.inf for weight in weights) or not self.epsilon > 0:
-            raise ConfigError(f"A weight of the losses is negative or epsilon={self.epsilon} is not above 0 ({self}).")
-        if min(self.adamw_steps, self.lbfgs_steps, self.warmup_steps) < 0 or min(self.min_beats, self.max_beats) < 1:
-            raise ConfigError(f"Steps must be 0 or more, and beats 1 or more ({self}).")
+            raise ConfigError(
+                f"the losses' weights are {weights}, at least 0, and epsilon={self.epsilon}, which must be above 0."
+            )
+        for name in ("adamw_steps", "lbfgs_steps", "warmup_steps"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}={getattr(self, name)} must be at least 0.")
+        for name in ("min_beats", "max_beats"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1.")
 
     @property
     def rules(self) -> tuple[WaveRule, ...]:

@@ -106,3 +106,17 @@ def test_archives_in_another_order_are_refused(tables: Path, tmp_path: Path, ray
     config = config_of(tables, tmp_path / "out", records=(tmp_path / "other" / "records",))
     with pytest.raises(ConfigError, match=r"are not in the records given; name each archive's records"):
         fit_simulator(config)
+
+
+def test_intervals_of_other_records_are_refused(tables: Path, tmp_path: Path) -> None:
+    """Before anything is written: one archive's labels beside another's intervals."""
+    row = {"record_id": "u:1", "subject_id": "u", "r_peaks": [500], "rr_ms": 800.0, "missing": []}
+    write_table(_table([row], INTERVALS), tmp_path / "other" / "part-00000.parquet")
+    with pytest.raises(ConfigError, match="have no training record in common"):
+        fit_simulator(config_of(tables, tmp_path / "out", intervals=(tmp_path / "other",)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_classes_that_nobody_carries_are_refused(tables: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"carries any of no such thing; frequency\.csv"):
+        fit_simulator(config_of(tables, tmp_path / "out", classes=("no such thing",)))

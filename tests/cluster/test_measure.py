@@ -106,3 +106,9 @@ def test_figures_are_json(tmp_path: Path) -> None:
     figures = _figures([tmp_path / "intervals" / "part-00000.parquet"])
     assert figures["median"]["heart_rate_bpm"] is None
     json.dumps(figures, allow_nan=False)
+
+
+def test_a_table_without_a_record_is_refused(tmp_path: Path) -> None:
+    write_table(RECORDS.empty_table(), tmp_path / "records" / "part-00000.parquet")
+    with pytest.raises(ConfigError, match="has no record; see the quarantine"):
+        measure(MeasureConfig(records=tmp_path, out=tmp_path / "out"))
