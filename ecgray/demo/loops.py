@@ -1,7 +1,7 @@
 """The loops of real hearts: the fitted beats of `ecgray.waveform.morphologies`, as waves in space.
 
 A fitted class says, for each lead by itself, how high each wave is, when it comes and how wide it is. One dipole that
-turns in the chest draws nearly all of it (98 % of a normal QRS's power, 91 to 96 % of the other classes used here): its
+turns in the chest draws nearly all of it (98 % of a normal QRS's power, 91 to 98 % of the other classes used here): its
 loop is what a patient's own heart is varied from, in the patient's own chest. What the dipole leaves out, a
 drawing makes up for with chances of its own (`ecgray.demo.ventricles`).
 """
