@@ -27,7 +27,7 @@ from ecgray.leads import LEADS
 from ecgray.metrics.fit_picture import draw_fit
 from ecgray.output import output_folder, write_bytes, write_json
 from ecgray.tables import COUNTS_PER_MV, ecg_counts, parquet_files, read_table, table_folder
-from ecgray.waveform.beats import BEAT_SAMPLES, crop_beats
+from ecgray.waveform.beats import BEAT_SAMPLES, crop_beats, spread
 from ecgray.waveform.fitting import Fit, fit_classes
 
 if TYPE_CHECKING:
@@ -180,13 +180,8 @@ def _crop(batch: dict[str, Any], *, peaks: Any, most: Any) -> dict[str, list[Any
                 for record_id, ecg in zip(kept["record_id"].to_pylist(), counts, strict=True):
                     beats = crop_beats(ecg.astype(np.float32) / COUNTS_PER_MV, known[record_id])
                     rows["record_id"].append(record_id)
-                    rows["beats"].append(_spread(beats, wanted[record_id]).tobytes())
+                    rows["beats"].append(spread(beats, wanted[record_id]).tobytes())
     return rows
-
-
-def _spread(beats: np.ndarray, most: int) -> np.ndarray:
-    """So many of them, spread evenly over the record."""
-    return beats[np.unique(np.linspace(0, len(beats) - 1, min(most, len(beats))).astype(int))]
 
 
 def _fit(beats: dict[str, np.ndarray], rr_ms: dict[str, float], config: FitSimulatorConfig) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from ecgray.errors import ConfigError
 from ecgray.text.mapping import EntityMapping
 from ecgray.text.spreadsheet import NONE, csv_bytes, csv_rows, unescaped
-from ecgray.text.spreadsheet import escaped as escaped
 from ecgray.text.terms import TERMS, Term
 from ecgray.text.wording import plain_name
 

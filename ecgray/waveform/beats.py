@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int, Int64
+from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
 from ecgray.errors import ConfigError
@@ -60,7 +60,7 @@ def padded_beats(
     """
     crops = [crop_beats(record, peaks) for record, peaks in zip(ecg, r_peaks, strict=True)]
     if most is not None:
-        crops = [beats[_spread(len(beats), most)] for beats in crops]
+        crops = [spread(beats, most) for beats in crops]
     padded = np.zeros((len(crops), max(map(len, crops), default=0), ecg.shape[1], BEAT_SAMPLES), np.float32)
     real = np.zeros(padded.shape[:2], bool)
     for record, beats in enumerate(crops):
@@ -69,8 +69,16 @@ def padded_beats(
     return padded, real
 
 
-def _spread(count: int, most: int) -> Int64[np.ndarray, " _"]:
-    return np.linspace(0, max(count - 1, 0), min(most, count)).astype(np.int64)
+def spread(
+    beats: Float32[np.ndarray, "_ lead=12 sample=300"], most: int
+) -> Float32[np.ndarray, "_ lead=12 sample=300"]:
+    """At most so many of a record's beats: the first, and others spread evenly as far as the last.
+
+    >>> beats = np.arange(5, dtype=np.float32)[:, None, None] * np.ones((1, 12, 300), np.float32)
+    >>> spread(beats, 3)[:, 0, 0].tolist(), len(spread(beats, 9))
+    ([0.0, 2.0, 4.0], 5)
+    """
+    return beats[np.linspace(0, max(len(beats) - 1, 0), min(most, len(beats))).astype(np.int64)]
 
 
 def log_spectrum(

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ecgray.errors import ConfigError
 from ecgray.text.mapping import Candidate, EntityMapping
-from ecgray.text.review import COLUMNS, Opinion, decisions, escaped, read_review, unescaped, write_review
+from ecgray.text.review import COLUMNS, Opinion, decisions, read_review, write_review
+from ecgray.text.spreadsheet import escaped, unescaped
 
 MAPPED = [
     EntityMapping("sinus rhythm", ("sinus rhythm",), "exact"),
