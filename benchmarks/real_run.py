@@ -10,14 +10,12 @@ goes on where the first one stopped. Prints each command, then a table of the sc
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+from one_job import run_job
+
 ASKED = {
     "ptbxl": [("cpsc2018", "cpsc2018", ()), ("chapman_shaoxing_ningbo", "csn-exact", ())]
     + [("ptbxl", task, ("--splits", "test")) for task in ("ptbxl-super", "ptbxl-rhythm")],
@@ -40,11 +38,11 @@ def main() -> None:
     models = {"ptbxl": options.out / "pretrain"} | ({"drawn": options.drawn.absolute()} if options.drawn else {})
     wanted = [name for name in models if options.only in (None, name)]
     for archive in {archive for name in wanted for archive, _, _ in ASKED[name]}:
-        _job("ingest", archive=options.data.absolute() / archive, out=options.out / archive)
+        run_job("ingest", archive=options.data.absolute() / archive, out=options.out / archive)
     if "ptbxl" in wanted:
         records, labels = options.out / "ptbxl", options.out / "labels"
-        _job("label", records=records, out=labels)
-        _job("pretrain", *shlex.split(options.pretrain), records=records, labels=labels, out=models["ptbxl"])
+        run_job("label", records=records, out=labels)
+        run_job("pretrain", *shlex.split(options.pretrain), records=records, labels=labels, out=models["ptbxl"])
     rows = [_ask(name, models[name], options.out, *question) for name in wanted for question in ASKED[name]]
     head = ["| model | asked | records | classes | macro AUC | random weights | gain |", "|---" * 7 + "|"]
     print("\n".join([*head, *rows]))
@@ -52,7 +50,7 @@ def main() -> None:
 
 def _ask(name: str, model: Path, out: Path, archive: str, task: str, words: tuple[str, ...]) -> str:
     to = out / f"zeroshot-{name}-{task}"
-    found = _job("zeroshot", *words, model=model, records=out / archive, queries=task, out=to)
+    found = run_job("zeroshot", *words, model=model, records=out / archive, queries=task, out=to)
     cells = [name, " ".join([task, *words]), f"{found['scored_records']}", f"{found['classes']} of {found['queries']}"]
     cells += [_score(found, score) for score in ("macro_auc", "random_macro_auc", "gain_over_random")]
     return f"| {' | '.join(cells)} |"
@@ -61,16 +59,6 @@ def _ask(name: str, model: Path, out: Path, archive: str, task: str, words: tupl
 def _score(found: dict[str, Any], name: str) -> str:
     value, low, high = (found[name + end] for end in ("", "_low", "_high"))
     return "none" if value is None else f"{value:.3f} ({low:.3f} to {high:.3f})"
-
-
-def _job(job: str, *words: str, **named: Path | str) -> dict[str, Any]:
-    """Run `python jobs/JOB.py laptop ...`; returns its last line."""
-    flags = [word for name, value in named.items() for word in (f"--{name}", str(value))]
-    command = ["jobs/" + job + ".py", "laptop", *flags, *words]
-    print("$ python", shlex.join(command), file=sys.stderr, flush=True)
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return figures
 
 
 if __name__ == "__main__":
