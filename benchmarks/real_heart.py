@@ -5,8 +5,8 @@ $ python benchmarks/real_heart.py --data DIR --out runs/real_heart
 DIR holds ptbxl/, cpsc2018/ and ludb/. Every step is one job, called as a user calls it; a second run goes on where the
 first one stopped. LUDB's diagnoses are sentences: the embedded model reads them, corrected by ludb_readings.csv. The
 autoencoders learn from the training patients of all three archives together and reconstruct the others. With
-`--drawn OUT`, an ingest job of drawn patients, they learn from its training records too, and are scored on the same real
-ones. Prints each command, then the tables.
+`--drawn OUT`, an ingest job of drawn patients, they learn from its training records too, and are scored on the same
+real ones. Prints each command, then the tables.
 """
 
 from __future__ import annotations
