@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +9,7 @@ from jaxtyping import Float
 
 from ecgray.leads import LEADS
 from ecgray.waveform.beats import BEAT_FS, R_SAMPLE
-from ecgray.waveform.paper import draw_paper, thin
+from ecgray.waveform.paper import sheet, thin, usual_paper
 
 _REAL, _AGAIN = "#15151a", "#c2185b"
 _SPEED, _GAIN = 25.0, 10.0
@@ -31,22 +30,10 @@ def draw_reconstruction(
     The beats are the record's first whole one and the decoded one, all leads, R under the mark; `beat` is None where
     none was found. Everything in mV at 500 Hz.
     """
-    page = draw_paper(
-        ecg, title=title, subtitle="black: recorded; red: through the latent and back", synthetic=synthetic, over=again
-    )
-    found = re.search(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', page)
-    assert found
-    width, height = float(found[1]), float(found[2])
-    page = page.replace(f'width="{width:g}mm" height="{height:g}mm"', f'width="{width:g}" height="{height:g}"', 1)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}mm" height="{height + _BEATS_MM:g}mm" '
-        f'viewBox="0 0 {width:g} {height + _BEATS_MM:g}" font-family="Helvetica, Arial, sans-serif" role="img">',
-        f'<rect width="{width:g}" height="{height + _BEATS_MM:g}" fill="#ffffff"/>',
-        page,
-        *_beats(beat, decoded, top=height),
-        "</svg>\n",
-    ]
-    return "\n".join(parts)
+    subtitle = "black: recorded; red: through the latent and back"
+    page, (width, height) = usual_paper(ecg, title=title, subtitle=subtitle, synthetic=synthetic, over=again)
+    parts = [*page, *_beats(beat, decoded, top=height)]
+    return sheet(parts, width_mm=width, height_mm=height + _BEATS_MM, title=title)
 
 
 def _beats(

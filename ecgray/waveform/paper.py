@@ -8,7 +8,7 @@ the other in time, and lead II for 10 s), `6x2` (5 s each), `12x1` (10 s each).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -71,6 +71,11 @@ class _Page:
         width = math.ceil((self.lead_in + ROW_S * self.speed_mm_s) / 5) * 5.0
         return width, self.row_mm * len(LAYOUTS[self.layout]) + 2 * ROOM_MM
 
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of the sheet, without answers beside it."""
+        return self.box[0] + 2 * MARGIN_MM, HEAD_MM + self.box[1] + FOOT_MM
+
     def baseline(self, row: int) -> float:
         """On a strong line, a little below the row's middle: R waves are taller than S waves are deep."""
         return HEAD_MM + ROOM_MM + row * self.row_mm + math.ceil(self.row_mm * 0.11) * 5
@@ -98,25 +103,58 @@ def draw_paper(
     >>> svg[:4], "A &lt; B" in svg, svg.count(">aVR</text>")
     ('<svg', True, 1)
     """
+    page = _page(layout, speed_mm_s, gain_mm_mv)
+    width, height = page.size
+    drawn = [*_on_paper(page, ecg, title, subtitle, synthetic, over), *_panel(answers, page.box)]
+    return sheet(drawn, width_mm=width + (PANEL_MM if answers else 0), height_mm=height, title=title)
+
+
+def sheet(parts: Iterable[str], *, width_mm: float, height_mm: float, title: str) -> str:
+    """An SVG of this size, white, whose unit is the millimetre."""
+    head = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width_mm:g}mm" height="{height_mm:g}mm" '
+        f'viewBox="0 0 {width_mm:g} {height_mm:g}" font-family="Helvetica, Arial, sans-serif" role="img">',
+        f"<title>{_xml(title)}</title>",
+        f'<rect width="{width_mm:g}" height="{height_mm:g}" fill="#ffffff"/>',
+    ]
+    return "\n".join([*head, *parts, "</svg>\n"])
+
+
+def usual_paper(
+    ecg: Num[np.ndarray, "lead=12 time"],
+    *,
+    title: str,
+    subtitle: str,
+    synthetic: bool,
+    over: Num[np.ndarray, "lead=12 time"] | None = None,
+) -> tuple[list[str], tuple[float, float]]:
+    """What `draw_paper` draws by default, for a sheet that holds more; and its width and height in mm."""
+    page = _page("3x4+1", 25.0, 10.0)
+    return list(_on_paper(page, ecg, title, subtitle, synthetic, over)), page.size
+
+
+def _page(layout: str, speed_mm_s: float, gain_mm_mv: float) -> _Page:
     if layout not in LAYOUTS:
         raise ConfigError(f"Layout {layout!r} is unknown; it must be one of {', '.join(LAYOUTS)}.")
-    page = _Page(layout, speed_mm_s, gain_mm_mv)
-    width = page.box[0] + 2 * MARGIN_MM + (PANEL_MM if answers else 0)
-    height = HEAD_MM + page.box[1] + FOOT_MM
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}mm" height="{height:g}mm" '
-        f'viewBox="0 0 {width:g} {height:g}" font-family="Helvetica, Arial, sans-serif" role="img">',
-        f"<title>{_xml(title)}</title>",
-        f'<rect width="{width:g}" height="{height:g}" fill="#ffffff"/>',
-        *_grid(*page.box),
-        *_words(page, title, subtitle, synthetic),
-    ]
-    for number, leads in enumerate(LAYOUTS[layout]):
-        parts += _row_head(page, number)
+    return _Page(layout, speed_mm_s, gain_mm_mv)
+
+
+def _on_paper(
+    page: _Page,
+    ecg: Num[np.ndarray, "lead=12 time"],
+    title: str,
+    subtitle: str,
+    synthetic: bool,
+    over: Num[np.ndarray, "lead=12 time"] | None,
+) -> Iterator[str]:
+    """Grid, words and rows."""
+    yield from _grid(*page.box)
+    yield from _words(page, title, subtitle, synthetic)
+    for number, leads in enumerate(LAYOUTS[page.layout]):
+        yield from _row_head(page, number)
         for one, ink in ((ecg, _INK), (over, _OVER)):
-            parts += [] if one is None else _row(page, number, leads, _voltage(one), ink)
-    parts += _panel(answers, page.box)
-    return "\n".join([*parts, "</svg>\n"])
+            if one is not None:
+                yield from _row(page, number, leads, _voltage(one), ink)
 
 
 def _voltage(ecg: Num[np.ndarray, "lead time"]) -> Float[np.ndarray, "lead time"]:
