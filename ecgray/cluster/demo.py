@@ -23,9 +23,10 @@ from ecgray.cluster.scoring import zeroshot
 from ecgray.cluster.training import pretrain
 from ecgray.cluster.vae import train_vae
 from ecgray.demo.archive import draw_archive
+from ecgray.demo.chapters import Step
 from ecgray.demo.damage import damage
 from ecgray.demo.rebuilt import VaeRun, read_real
-from ecgray.demo.report import Step, duration, report_html
+from ecgray.demo.report import duration, report_html
 from ecgray.demo.story import Run, draw_example, read_story
 from ecgray.errors import ConfigError
 from ecgray.output import output_folder, write_bytes, write_json

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Float32
 
-from ecgray.demo.report import Rebuilding
+from ecgray.demo.chapters import Rebuilding
 from ecgray.errors import ConfigError
 from ecgray.sediff.folder import load_vae
 from ecgray.sediff.picture import draw_rebuilt

@@ -16,8 +16,9 @@ from jaxtyping import Bool, Float
 
 from ecgray import __version__
 from ecgray.artifact import load_model
+from ecgray.demo.chapters import Board, Curve, Reading, Refused, Score, Shown, Step, Story
 from ecgray.demo.rebuilt import VaeRun, rebuild
-from ecgray.demo.report import Board, Curve, Reading, Refused, Score, Shown, Step, Story, spoken
+from ecgray.demo.report import spoken
 from ecgray.tables import ecg_counts, parquet_files, read_table
 from ecgray.training.journal import read_journal
 from ecgray.waveform.paper import Answer, draw_paper

@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from ecgray.demo.report import Board, Curve, Reading, Rebuilding, Refused, Score, Shown, Step, Story, report_html
+from ecgray.demo.chapters import Board, Curve, Reading, Rebuilding, Refused, Score, Shown, Step, Story
+from ecgray.demo.report import report_html
 from ecgray.waveform.paper import draw_paper
 
 NASTY = "<script src='http://evil.example'>&\"</script>"

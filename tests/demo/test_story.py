@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from ecgray.answers import results, write_answers
+from ecgray.demo.chapters import Step
 from ecgray.demo.rebuilt import VaeRun
-from ecgray.demo.report import Step, report_html
+from ecgray.demo.report import report_html
 from ecgray.demo.story import READINGS, Run, draw_example, read_answers, read_story
 from ecgray.metrics.board import make_board
 from ecgray.models import Classifier
