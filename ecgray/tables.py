@@ -227,17 +227,37 @@ def ecg_counts(column: pa.Array | pa.ChunkedArray) -> Int16[np.ndarray, "batch l
     return flat.reshape(-1, len(LEADS), SAMPLES)
 
 
+_MAGIC = b"PAR1"
+"""How a Parquet file begins and ends."""
+
+
 def parquet_files(folder: Path) -> list[Path]:
     """The files of a table, sorted by name; of one of its files, this file.
 
-    Raises `ConfigError` where the folder holds none. Names that begin with `.` or `_` are work in progress.
+    Raises `ConfigError` where the folder holds none, or one was cut short. Names that begin with `.` or `_` are work in
+    progress.
     """
     if folder.is_file():
-        return [folder]
-    files = sorted(path for path in folder.glob("*.parquet") if not path.name.startswith((".", "_")))
+        files = [folder]
+    else:
+        files = sorted(path for path in folder.glob("*.parquet") if not path.name.startswith((".", "_")))
     if not files:
         raise ConfigError(f"{folder} holds no table; give the folder with the *.parquet files that a job wrote.")
+    for file in files:
+        if not _is_whole(file):
+            raise ConfigError(
+                f"{file} cannot be read as Parquet (it has no end); copy it again, or run the job that wrote it."
+            )
     return files
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a Parquet file ends as it must; what lies between is read later."""
+    with file.open("rb") as opened:
+        if opened.seek(0, os.SEEK_END) < 2 * len(_MAGIC):
+            return False
+        opened.seek(-len(_MAGIC), os.SEEK_END)
+        return opened.read() == _MAGIC
 
 
 def table_folder(path: Path, name: str) -> Path:

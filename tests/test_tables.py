@@ -46,3 +46,15 @@ def test_an_empty_folder_is_named(tmp_path):
 @pytest.mark.parametrize("schema", [tables.MANIFEST, tables.RECORDS, tables.QUARANTINE, tables.LABELS, tables.ANSWERS])
 def test_every_field_says_what_it_means(schema):
     assert all(field.metadata[b"meaning"] for field in schema)
+
+
+def test_a_file_that_was_cut_short_is_refused_in_a_sentence(tmp_path):
+    """By whoever lists the table's files: every job does so first."""
+    tables.write_tables(pa.table({"value": list(range(1000))}), tmp_path / "table")
+    file = next((tmp_path / "table").glob("*.parquet"))
+    assert tables.parquet_files(tmp_path / "table") == tables.parquet_files(file) == [file]
+    whole = file.read_bytes()
+    for size in (len(whole) - 1, len(whole) // 2, 5, 0):
+        file.write_bytes(whole[:size])
+        with pytest.raises(ConfigError, match=r"cannot be read as Parquet .*; copy it again"):
+            tables.parquet_files(tmp_path / "table")

@@ -28,7 +28,7 @@ def csv_rows(path: Path, columns: Sequence[str], *, wanted: str) -> Iterable[tup
         raise ConfigError(f"{path} is not UTF-8 text; save it as 'CSV UTF-8'.") from None
     head = text.split("\n", 1)[0]
     separator = max(",;\t", key=head.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     missing = [name for name in columns if name not in (reader.fieldnames or ())]
     if missing:
         raise ConfigError(f"{path}, line 1: there is no column '{missing[0]}'; give {wanted}.")

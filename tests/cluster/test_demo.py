@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ecgray.errors import ConfigError
 from ecgray.recipes.demo import DEMO, UNSEEN, DemoConfig
 from ecgray.tables import read_table
 
@@ -106,3 +107,12 @@ def test_a_run_that_lost_its_end_goes_on_there(figures: dict[str, Any], config: 
     }
     assert Path(again["report"]).is_file()
     assert {path: path.stat().st_mtime_ns for path in config.out.glob("*/figures.json")} == stages
+
+
+def test_a_recording_that_cannot_be_shown_is_refused_before_anything_is_written(tmp_path: Path):
+    from ecgray.cluster.demo import demo
+
+    config = dataclasses.replace(DEMO["smoke"], out=tmp_path / "demo", real=tmp_path / "none.hea")
+    with pytest.raises(ConfigError, match="there is no recording"):
+        demo(config)
+    assert not config.out.exists()

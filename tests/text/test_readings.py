@@ -107,3 +107,10 @@ def test_the_readings_of_ludb_name_terms():
     named = {entity.name for one in readings.values() for entity in one.entities}
     assert len(readings) > 40
     assert named <= set(TERMS)
+
+
+def test_a_cell_that_never_ends_is_refused(tmp_path: Path):
+    file = tmp_path / "readings.csv"
+    file.write_text('statement,entity,certainty\n"lvh,lvh,Abnormal\n')
+    with pytest.raises(ConfigError, match="this is no CSV"):
+        read_readings(file, unit="statement")
