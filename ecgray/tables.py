@@ -206,6 +206,70 @@ LATENTS = pa.schema(
 """One row a record: the posterior's mean, scaled as the model folder says that encoded it."""
 
 
+ADMISSIONS = pa.schema(
+    [
+        _field("admission_id", pa.string(), "mimic-iv:<the source's hadm_id>"),
+        _field("subject_id", pa.string(), "<layout>:<the patient's id>, as the records table has it"),
+        _field("arrived", pa.timestamp("s"), "registered in the emergency department; admitted where it was not"),
+        _field("admitted", pa.timestamp("s"), "admission to the hospital"),
+        _field("discharged", pa.timestamp("s"), "discharge or death"),
+        _field("diagnoses", pa.list_(pa.string()), "icd9:<code> or icd10:<code> without a dot, sorted"),
+        _field("diagnoses_3", pa.list_(pa.string()), "their categories: three characters, four of ICD-9's E codes"),
+        _field("medications", pa.list_(pa.string()), "names of drugs, normalised, carriers left out, sorted"),
+        _field("procedures", pa.list_(pa.string()), "icd9:<code> or icd10:<code> without a dot, sorted"),
+    ]
+)
+"""One row an admission of a patient who has an ECG, sorted by its id."""
+
+EXPERIENCE = pa.schema(
+    [
+        *_WHO,
+        _field("split", pa.string(), "train, val or test; one patient stands in one split only"),
+        _field("admission_id", pa.string(), "the admission that the ECG belongs to; null where none"),
+        _field("link", pa.string(), "during (the admission), before (the last one before the ECG); null where none"),
+        _field("neighbours", pa.list_(pa.string()), "the most similar admissions of other, training patients"),
+        _field("similarities", pa.list_(pa.float32()), "tau of each: SE-Diff Eq. 22"),
+        _field("retrieved", pa.list_(pa.string()), "the ECG report of each"),
+        _field("experience", pa.string(), "the report r: one paragraph; empty where none"),
+        _field("writer", pa.string(), "llm or template; null where there is no experience"),
+        _field("code", pa.string(), "why there is no experience, or why not the llm's: a stable word (docs/data.md)"),
+    ]
+)
+"""One row a record: the admissions like its own, and what they say about its ECG. Never to leave the machine room."""
+
+EHR_QUARANTINE = pa.schema(
+    [
+        _field("table", pa.string(), "the hospital's table, as prescriptions"),
+        _field("row", pa.int64(), "the row's number in the file; the header is 1"),
+        _field("code", pa.string(), "why it was passed over: a stable word (docs/data.md)"),
+    ]
+)
+"""One row a row of the hospital's tables that could not be used."""
+
+
+GENERATED = pa.schema(
+    [
+        _field(
+            "record_id", pa.string(), "synthetic:<the prompt's hash>-<seed>-<index>, as in the records table beside"
+        ),
+        _field("like", pa.string(), "the real record for whose condition it was generated; null for a free prompt"),
+        _field("prompt", pa.string(), "the text that was asked"),
+        _field("experience", pa.string(), "the report r that was given with it; empty where none"),
+        _field("age", pa.float32(), "age that was asked; null where none was", "year"),
+        _field("sex", pa.string(), "F or M as asked; null where neither was"),
+        _field("heart_rate_bpm", pa.float32(), "heart rate that was asked; null where none was", "bpm"),
+        _field("seed", pa.int64(), "draws the noise, together with the index"),
+        _field("index", pa.int64(), "which of the ECGs that were asked, from 0"),
+        _field("steps", pa.int32(), "steps of the sampler"),
+        _field("sampler", pa.string(), "how the noise was taken away"),
+        _field("guidance_scale", pa.float32(), "weight of the condition; 1: no guidance"),
+        _field("flags", pa.list_(pa.string()), "what was odd about the prompt: stable words (docs/data.md)"),
+        _field("model", pa.string(), "twelve digits of the generator's model folder"),
+    ]
+)
+"""One row a generated ECG: what was asked for. The ECGs themselves are in a records table beside it."""
+
+
 def ecg_bytes(counts: Int16[np.ndarray, "lead=12 time=5000"]) -> bytes:
     """One ECG as it is stored."""
     return np.ascontiguousarray(counts, dtype="<i2").tobytes()

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecgray.artifact import load_model, save_model
+from torch import Tensor
+
+from ecgray.artifact import ModelFolder, load_model, save_model
 from ecgray.errors import ArtifactError
 from ecgray.sediff.config import VaeConfig
 from ecgray.sediff.vae import Vae
@@ -38,7 +40,7 @@ def save_vae(folder: Path, vae: Vae, *, card: str, details: Mapping[str, Any]) -
 
 
 def load_vae(folder: Path, *, device: str = "cpu") -> LoadedVae:
-    """Read a model folder, every checksum verified; OUT of a train_vae job will do.
+    """Read a model folder, every checksum verified; OUT of a train_vae job will do, and the folder of a generator.
 
     Raises `ArtifactError` where the folder is damaged or holds another kind of model.
     """
@@ -46,16 +48,25 @@ def load_vae(folder: Path, *, device: str = "cpu") -> LoadedVae:
     if not folder.is_dir():
         raise ArtifactError(f"there is no folder {folder}; give OUT of a train_vae job, or its model folder.")
     found = load_model(folder)
-    if found.config.get("kind") != KIND:
+    network, tensors = _autoencoder(found)
+    if network is None:
         raise ArtifactError(f"{folder} holds no autoencoder; give OUT of a train_vae job, or its model folder.")
-    vae = Vae(from_json(VaeConfig, found.config["network"]))
+    vae = Vae(from_json(VaeConfig, network))
     try:
-        vae.load_state_dict(found.tensors)
+        vae.load_state_dict({name: value.float() for name, value in tensors.items()})
     except RuntimeError:
         raise ArtifactError(
             f"{folder} holds weights of another shape than its config.json says; export the model again."
         ) from None
     return LoadedVae(vae.to(device).eval(), found.fingerprint, found.config.get("details", {}))
+
+
+def _autoencoder(found: ModelFolder) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
+    """Its network and weights: the whole folder, or a generator's part."""
+    if found.config.get("kind") == KIND:
+        return found.config["network"], found.tensors
+    mine = {name.removeprefix("vae."): value for name, value in found.tensors.items() if name.startswith("vae.")}
+    return found.config.get("vae") if mine else None, mine
 
 
 def vae_card(config: VaeConfig, *, records: str, training: Mapping[str, object], figures: Mapping[str, object]) -> str:

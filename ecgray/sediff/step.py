@@ -97,6 +97,25 @@ class Ema:
         self.model.load_state_dict(state["model"])  # type: ignore[arg-type]
 
 
+def descend(
+    model: nn.Module,
+    loss: Float[Tensor, ""],
+    *,
+    optimizer: Optimizer,
+    schedule: LambdaLR,
+    clip_norm: float,
+    ema: Ema | None,
+) -> Float[Tensor, ""]:
+    """Backward, clip, step, average; returns the length of the gradient. `model` may be wrapped by DDP."""
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm if clip_norm > 0 else math.inf)
+    optimizer.step()
+    schedule.step()
+    if ema is not None:
+        ema.update(getattr(model, "module", model))
+    return norm
+
+
 def train_step(
     model: nn.Module,
     batch: Batch,
@@ -122,12 +141,9 @@ def train_step(
     with torch.autocast(target.device.type, dtype=torch.bfloat16, enabled=bf16):
         output = model(target, generator=generator)
     losses = vae_loss(output, target, batch.beats, config=config.loss, step=step)
-    (losses.total * loss_scale).backward()
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm if clip_norm > 0 else math.inf)
-    optimizer.step()
-    schedule.step()
-    if ema is not None:
-        ema.update(getattr(model, "module", model))
+    norm = descend(
+        model, losses.total * loss_scale, optimizer=optimizer, schedule=schedule, clip_norm=clip_norm, ema=ema
+    )
     terms = torch.stack([losses.total.detach(), losses.full, losses.kl, losses.beat, losses.spectrum, norm])
     names = ("loss", "full", "kl", "beat", "spectrum", "grad_norm")
     return dict(zip(names, terms.tolist(), strict=True)) | {

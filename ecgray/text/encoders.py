@@ -35,6 +35,10 @@ class TextEncoder(Protocol):
         """One float32 vector a text."""
         ...
 
+    def encode_tokens(self, texts: Sequence[str], *, most: int) -> list[Float[np.ndarray, "_ width"]]:
+        """One float32 vector for each word, or piece of a word, of each text; `most` of them at the most."""
+        ...
+
 
 def load_text_encoder(
     spec: str, *, pooler: Pooler = "cls", max_tokens: int = 64, batch: int = 64, device: str = "cpu"
@@ -81,16 +85,28 @@ class HuggingFaceEncoder:
         parts = [self._encode_batch(list(texts[start : start + self._batch])) for start in starts]
         return np.concatenate([np.zeros((0, self.width), np.float32), *parts])
 
-    def _encode_batch(self, texts: list[str]) -> Float[np.ndarray, "text width"]:
-        import torch
+    def encode_tokens(self, texts: Sequence[str], *, most: int) -> list[Float[np.ndarray, "_ width"]]:
+        """The last states of each text's tokens, the first and the special ones among them."""
+        found: list[Float[np.ndarray, "_ width"]] = []
+        for start in range(0, len(texts), self._batch):
+            tokens, output = self._run(list(texts[start : start + self._batch]), most=min(most, self._max_tokens))
+            states, real = output.last_hidden_state.float().cpu().numpy(), tokens["attention_mask"].cpu().numpy() > 0
+            found += [row[there] for row, there in zip(states, real, strict=True)]
+        return found
 
-        tokens = self._tokenizer(
-            texts, padding=True, truncation=True, max_length=self._max_tokens, return_tensors="pt"
-        ).to(self._device)
-        with torch.inference_mode():
-            output = self._model(**tokens)
+    def _encode_batch(self, texts: list[str]) -> Float[np.ndarray, "text width"]:
+        _, output = self._run(texts, most=self._max_tokens)
         vectors: Tensor = output.pooler_output if self.pooler == "pooler" else output.last_hidden_state[:, 0]
         return vectors.float().cpu().numpy()
+
+    def _run(self, texts: list[str], *, most: int) -> tuple[Any, Any]:
+        import torch
+
+        tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=most, return_tensors="pt").to(
+            self._device
+        )
+        with torch.inference_mode():
+            return tokens, self._model(**tokens)
 
 
 def _weights_hash(model: Any, *settings: object) -> str:

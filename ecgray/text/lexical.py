@@ -60,6 +60,14 @@ class LexicalEncoder:
         )
         return np.hstack(blocks).astype(np.float32)
 
+    def encode_tokens(self, texts: Sequence[str], *, most: int) -> list[Float[np.ndarray, "_ width"]]:
+        """One vector of length 1 a word, the same wherever it stands; each distinct word is encoded once."""
+        words = [plain_text(text).split()[:most] for text in texts]
+        distinct = sorted({word for line in words for word in line})
+        place = {word: at for at, word in enumerate(distinct)}
+        vectors = self.encode(distinct)
+        return [vectors[[place[word] for word in line]] for line in words]
+
     def _word_rows(self, used: Int[np.ndarray, " feature"]) -> Float[np.ndarray, "feature width"]:
         rows = signs(used, WORD_WIDTH) * self._stranger_weight
         place = np.searchsorted(self._known, used).clip(max=len(self._known) - 1)

@@ -1,6 +1,7 @@
 """What a language model is told and asked: a plain file, a JSON schema, and a hash that stands beside every answer.
 
-`extract` asks for the entities of a statement (or of a report), `merge` which of a report's entities are the same.
+`extract` asks for the entities of a statement (or of a report), `merge` which of a report's entities are the same,
+`experience` for a paragraph on a record and on those like it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any, Literal
 
 from ecgray.settings import fingerprint
 from ecgray.text.entities import ANSWER_SCHEMA, MAX_ENTITIES, AnswerError, load_answer, read_answer
+from ecgray.text.experience import REPORT_SCHEMA, read_report
 
-Purpose = Literal["extract", "merge"]
+Purpose = Literal["extract", "merge", "experience"]
 
 GROUPS_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -39,7 +41,11 @@ GROUPS_SCHEMA: dict[str, Any] = {
 }
 """JSON schema of an answer to `merge`."""
 
-_SCHEMAS: Mapping[Purpose, dict[str, Any]] = {"extract": ANSWER_SCHEMA, "merge": GROUPS_SCHEMA}
+_SCHEMAS: Mapping[Purpose, dict[str, Any]] = {
+    "extract": ANSWER_SCHEMA,
+    "merge": GROUPS_SCHEMA,
+    "experience": REPORT_SCHEMA,
+}
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,8 @@ class Prompt:
         """Raise `AnswerError` where the answer to `text` is none."""
         if self.purpose == "extract":
             read_answer(text, answer)
+        elif self.purpose == "experience":
+            read_report(text, answer)
         else:
             read_groups(text.split("\n"), answer)
 

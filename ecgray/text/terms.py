@@ -120,6 +120,16 @@ def with_parents(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(given.union(*(ancestors(name) for name in given if name in TERMS))))
 
 
+def narrowest(names: Iterable[str]) -> tuple[str, ...]:
+    """The terms that no other of them implies, sorted: what a record says, without what follows from it.
+
+    >>> narrowest(["arrhythmia", "atrial fibrillation or flutter", "atrial flutter"])
+    ('atrial flutter',)
+    """
+    given = set(names)
+    return tuple(sorted(given - {wider for name in given if name in TERMS for wider in ancestors(name)}))
+
+
 @functools.cache
 def _by_wording() -> Mapping[str, Term]:
     wordings = {term.name: term for term in TERMS.values()}

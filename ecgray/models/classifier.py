@@ -1,8 +1,4 @@
-"""A model folder in, plain calls out: preprocessing, text encoder and network put together. No Ray.
-
-$ classifier = Classifier.load(Path("runs/demo/pretrain/model"))
-$ classifier.probabilities(counts, ["atrial fibrillation", "prolonged qt interval"])  # (batch, 2)
-"""
+"""The zero-shot classifier: ECGs and questions in, probabilities out (SuPreME Eq. 4)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,88 @@
+"""A quick look at a generator after its training: do its latents look like latents, do its hearts beat as asked.
+
+The scores that a paper would show are those of `jobs/evaluate.py`; these say whether it is worth running.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from ecgray.cluster.vae_score import measure_all
+from ecgray.metrics.fidelity import median_interval
+from ecgray.models.generator import Generator
+from ecgray.sediff.conditions import Conditions
+from ecgray.sediff.noise import gaussian, stream_keys
+from ecgray.sediff.prompts import Prompt
+from ecgray.sediff.sampling_config import SamplingConfig
+from ecgray.waveform.delineator.reader import WaveReader
+from ecgray.waveform.paper import draw_paper
+
+STD_GATE, NOISE_GATE, RATE_GATE_BPM = 0.1, 1e-3, 10.0
+"""Deviation of drawn latents from the true ones' at the most; squared error of the noise at t = 998; heart rate."""
+_NOISIEST = 998
+
+
+def score_generator(
+    generator: Generator,
+    told: Conditions,
+    latents: Float32[np.ndarray, "record latent step"],
+    *,
+    sampling: SamplingConfig,
+    seed: int,
+    bf16: bool,
+) -> tuple[dict[str, Any], str]:
+    """Figures, and one of the ECGs on paper. `told` are held-out conditions, `latents` those of training records."""
+    prompts = [told.prompt(row) for row in range(len(told))]
+    drawn = generator.latents(prompts, seed=seed, sampling=sampling, batch_size=64, bf16=bf16)
+    ecg = generator.decode(drawn, batch_size=64)
+    ratio = float(drawn.float().std()) / float(np.std(latents[:4096]))
+    noise = noise_error(generator, latents[:64], seed=seed)
+    reader = WaveReader.load()
+    rates = [one.values["heart_rate_bpm"] for one in measure_all(reader, ecg)]
+    asked = told.numbers[:, 2]
+    apart = np.abs(np.array([np.nan if rate is None else rate for rate in rates]) - asked)
+    median, low, high = median_interval(apart)
+    known = int(np.isfinite(apart).sum())
+    figures: dict[str, Any] = {
+        "latent_std_ratio": round(ratio, 4),
+        "noise_error_at_998": float(f"{noise:.3g}"),
+        "heart_rate_error_bpm": round(median, 2) if known else None,
+        "heart_rate_error_low": round(low, 2) if known else None,
+        "heart_rate_error_high": round(high, 2) if known else None,
+        "heart_rates_read": known,
+        "heart_rates_asked": int(np.isfinite(asked).sum()),
+    }
+    missed = [
+        words
+        for missed, words in (
+            (abs(ratio - 1) > STD_GATE, "drawn latents spread otherwise than true ones, by more than a tenth"),
+            (not noise < NOISE_GATE, "the noise at t = 998 is off by more than 1e-3"),
+            (not known or median > RATE_GATE_BPM, "heart rates are off by more than 10 bpm in the median"),
+        )
+        if missed
+    ]
+    figures |= {"gate": not missed, "gate_says": "; ".join(missed)}
+    first = prompts[0]
+    rate = f"asked {first.heart_rate_bpm:.0f} bpm, " if first.heart_rate_bpm else ""
+    read = f"measured {rates[0]:.0f} bpm" if rates[0] is not None else "no rate could be measured"
+    picture = draw_paper(ecg[0].astype(np.float64), title=first.text[:90], subtitle=rate + read, synthetic=True)
+    results = {"conditions": len(told), "delineator": reader.fingerprint, "figures": figures}
+    return results, picture
+
+
+@torch.inference_mode()
+def noise_error(generator: Generator, latents: Float32[np.ndarray, "record latent step"], *, seed: int) -> float:
+    """Mean squared error of the noise that the denoiser finds at t = 998, of true latents, told nothing."""
+    schedule, device = generator.diffusion.schedule, generator.device
+    latent = torch.from_numpy(np.array(latents)).to(device)
+    keys = stream_keys(seed, torch.arange(len(latent), device=device))
+    noise = gaussian(keys, 0, (latent.shape[1], latent.shape[2]))
+    time = torch.full((len(latent),), _NOISIEST, device=device)
+    noised = schedule.noised(latent, noise, time)
+    told = generator.condition([Prompt(text="-")] * len(latent)).nothing()
+    said = generator.diffusion(noised, time, told)
+    return float((schedule.implied_noise(noised, said, time) - noise).square().mean())

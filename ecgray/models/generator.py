@@ -1,0 +1,204 @@
+"""The generator: clinical text in, 10 s, 12-lead ECGs out (SE-Diff section 3.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Float32, Int16, Int64
+
+from ecgray import __version__
+from ecgray.artifact import load_model, save_model
+from ecgray.errors import ArtifactError, ConfigError
+from ecgray.sediff.config import VaeConfig
+from ecgray.sediff.diffusion_config import DiffusionConfig
+from ecgray.sediff.prompts import Prompt, understood
+from ecgray.sediff.sampling_config import SamplingConfig
+from ecgray.settings import from_json, to_json
+from ecgray.text.encoders import TextEncoder, load_text_encoder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ecgray.sediff.condition import Condition
+    from ecgray.sediff.diffusion import Diffusion
+    from ecgray.sediff.vae import Vae
+
+KIND = "sediff-generator"
+
+
+class Generator:
+    """Draws ECGs that fit a text. What it draws is synthetic; research use only."""
+
+    def __init__(self, vae: Vae, diffusion: Diffusion, encoder: TextEncoder) -> None:
+        if diffusion.config.condition.text_width != encoder.width:
+            raise ConfigError(
+                f"text encoder {encoder.name!r} gives {encoder.width} numbers a text and the denoiser reads "
+                f"text_width={diffusion.config.condition.text_width}; the two must be equal."
+            )
+        self.vae, self.diffusion, self.encoder = vae.eval(), diffusion.eval(), encoder
+        self.details: dict[str, Any] = {}
+        """What config.json says besides the networks: data, figures and settings of the training."""
+        self.fingerprint = ""
+
+    @classmethod
+    def load(cls, folder: Path, *, text_encoder: TextEncoder | None = None, device: str = "cpu") -> Generator:
+        """The generator in a model folder, every checksum verified; OUT of a train_diffusion job will do.
+
+        Raises `ArtifactError` where the folder is damaged or holds another kind of model.
+        """
+        from ecgray.sediff.diffusion import Diffusion
+        from ecgray.sediff.vae import Vae
+
+        folder = folder / "model" if (folder / "model").is_dir() else folder
+        if not folder.is_dir():
+            raise ArtifactError(f"there is no folder {folder}; give OUT of a train_diffusion job, or its model folder.")
+        stored = load_model(folder)
+        if stored.config.get("kind") != KIND:
+            raise ArtifactError(f"{folder} holds no generator; give OUT of a train_diffusion job, or its model folder.")
+        encoder = text_encoder or load_text_encoder(stored.config["text_encoder"], pooler=stored.config["text_pooler"])
+        if encoder.fingerprint != stored.config["text_fingerprint"]:
+            raise ArtifactError(
+                f"{folder} was trained with text encoder {stored.config['text_encoder']!r} "
+                f"({stored.config['text_fingerprint']}), and {encoder.name!r} is {encoder.fingerprint}; "
+                "give the text encoder that it was trained with."
+            )
+        vae = Vae(from_json(VaeConfig, stored.config["vae"]))
+        diffusion = Diffusion(
+            from_json(DiffusionConfig, stored.config["diffusion"]), latent_channels=vae.config.latent_channels
+        )
+        for name, network in (("vae", vae), ("diffusion", diffusion)):
+            _fill(network, name, stored.tensors, folder)
+        generator = cls(vae.to(device), diffusion.to(device), encoder)
+        generator.details, generator.fingerprint = stored.config["details"], stored.fingerprint
+        return generator
+
+    def save(self, folder: Path, *, card: str, details: Mapping[str, Any], half: bool = False) -> None:
+        """Write the model folder; `half` stores the weights in float16, as those that ship are."""
+        tensors = {f"vae.{name}": value for name, value in self.vae.state_dict().items()}
+        tensors |= {f"diffusion.{name}": value for name, value in self.diffusion.state_dict().items()}
+        if half:
+            tensors = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+        save_model(
+            folder,
+            config={
+                "kind": KIND,
+                "version": __version__,
+                "preset": self.diffusion.config.preset_name,
+                "vae": to_json(self.vae.config),
+                "diffusion": to_json(self.diffusion.config),
+                "text_encoder": self.encoder.name,
+                "text_pooler": self.encoder.pooler,
+                "text_fingerprint": self.encoder.fingerprint,
+                "details": dict(details),
+            },
+            preprocessor={"fs_hz": 500, "unit": "mV", "counts_per_mv": 1000, "filter": "none", "scale": "none"},
+            tensors=tensors,
+            card=card,
+        )
+
+    @property
+    def device(self) -> Any:
+        """Where its networks lie."""
+        return next(self.diffusion.parameters()).device
+
+    def condition(self, prompts: Sequence[Prompt]) -> Condition:
+        """What the denoiser reads of these prompts; each distinct text is encoded once."""
+        import torch
+
+        from ecgray.sediff.condition import Condition
+        from ecgray.sediff.examples import number_texts
+        from ecgray.sediff.texts import encode_texts
+
+        rules = self.diffusion.config.condition
+        asked = [understood(prompt) for prompt in prompts]
+        distinct, (texts, reports) = number_texts(
+            [[prompt.text for prompt in asked], [prompt.experience for prompt in asked]]
+        )
+        vectors = encode_texts(distinct, self.encoder, tokens=rules.tokens, most_tokens=rules.most_tokens)
+        numbers = torch.tensor([prompt.numbers for prompt in asked], dtype=torch.float32).reshape(-1, 3)
+        parts = (*vectors.batch(texts), *vectors.batch(reports))
+        return Condition(*parts, torch.nan_to_num(numbers), ~numbers.isnan()).to(self.device)
+
+    def latents(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        seed: int,
+        index: Int64[np.ndarray, " ecg"] | None = None,
+        sampling: SamplingConfig | None = None,
+        batch_size: int = 32,
+        bf16: bool = False,
+        progress: Callable[[], object] | None = None,
+    ) -> Float[Tensor, "ecg latent step"]:
+        """One scaled latent a prompt: what `generate` decodes.
+
+        Latent number n depends on its prompt, on `seed` and on `index[n]` (n itself by default). Of several batches the
+        last is filled up, so that all have one size: the same sums are then rounded in the same way.
+        """
+        import torch
+
+        from ecgray.sediff.noise import stream_keys
+        from ecgray.sediff.sampling import sample
+
+        numbers = np.arange(len(prompts)) if index is None else index
+        found = []
+        for rows in _batches(len(prompts), batch_size):
+            keys = stream_keys(seed, torch.from_numpy(numbers[rows].astype(np.int64)).to(self.device))
+            condition = self.condition([prompts[row] for row in rows.tolist()])
+            found.append(
+                sample(self.diffusion, condition, keys, sampling or SamplingConfig(), bf16=bf16, progress=progress)
+            )
+        return torch.cat(found)[: len(prompts)]
+
+    def decode(
+        self, latents: Float[Tensor, "ecg latent step"], *, batch_size: int = 32
+    ) -> Float32[np.ndarray, "ecg lead=12 time=5000"]:
+        """The ECGs of scaled latents in mV at 500 Hz."""
+        import torch
+
+        with torch.inference_mode():
+            parts = [self.vae.decode(latents[rows]).cpu().numpy() for rows in _batches(len(latents), batch_size)]
+        return np.concatenate(parts)[: len(latents)]
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        seed: int,
+        index: Int64[np.ndarray, " ecg"] | None = None,
+        sampling: SamplingConfig | None = None,
+        batch_size: int = 32,
+        bf16: bool = False,
+        progress: Callable[[], object] | None = None,
+    ) -> Int16[np.ndarray, "ecg lead=12 time=5000"]:
+        """One ECG a prompt, as counts of 1/1000 mV at 500 Hz; frontal leads agree (see `to_counts`)."""
+        import torch
+
+        from ecgray.sediff.input import to_counts
+
+        if not prompts:
+            return np.zeros((0, 12, 5000), np.int16)
+        latents = self.latents(
+            prompts, seed=seed, index=index, sampling=sampling, batch_size=batch_size, bf16=bf16, progress=progress
+        )
+        return to_counts(torch.from_numpy(self.decode(latents, batch_size=batch_size))).numpy()
+
+
+def _batches(count: int, batch_size: int) -> Iterator[Int64[np.ndarray, " row"]]:
+    """Rows in batches; where there are several, the last is filled up with rows that come again."""
+    for start in range(0, count, batch_size):
+        rows = np.arange(start, min(start + batch_size, count))
+        yield np.resize(rows, batch_size) if count > batch_size else rows
+
+
+def _fill(network: Any, name: str, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    mine = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+    try:
+        network.load_state_dict({key: value.float() for key, value in mine.items()})
+    except RuntimeError:
+        raise ArtifactError(
+            f"{folder} holds weights of another shape than its config.json says; export the model again."
+        ) from None

@@ -1,0 +1,77 @@
+"""Prompts: what is refused, what is read out of the text, what is flagged."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from ecgray.errors import ConfigError
+from ecgray.sediff.prompts import Prompt, flags, understood
+
+GOOD = "sinus rhythm, left bundle branch block"
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"text": ""}, "empty"),
+        ({"text": " \n\t"}, "empty"),
+        ({"text": "x" * 5000}, "5,000 characters"),
+        ({"text": GOOD, "experience": "x" * 5000}, "5,000 characters"),
+        ({"text": GOOD, "heart_rate_bpm": 0}, "heart_rate=0"),
+        ({"text": GOOD, "heart_rate_bpm": 900}, "heart_rate=900"),
+        ({"text": GOOD, "heart_rate_bpm": math.nan}, "heart_rate=nan"),
+        ({"text": GOOD, "age": -1}, "age=-1"),
+        ({"text": GOOD, "age": math.inf}, "age=inf"),
+        ({"text": GOOD, "sex": "female"}, "sex must be F or M"),
+    ],
+)
+def test_what_no_ecg_can_be_drawn_for_is_refused_in_a_sentence(fields: dict, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        Prompt(**fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "age", "sex", "rate"),
+    [
+        ("Sinus tachycardia at 132 bpm in a 54-year-old man", 54, "M", 132),
+        ("84 yo female, atrial fibrillation, ventricular rate of 95", 84, "F", 95),
+        ("normal ECG, 60/min", None, None, 60),
+        ("woman seen with a man; st elevation in V2", None, None, None),
+        ("rate 900 bpm, aged 300", None, None, None),
+        ("old anteroseptal infarct", None, None, None),
+    ],
+)
+def test_the_text_is_read_for_what_no_field_says(text: str, age, sex, rate) -> None:
+    found = understood(Prompt(text=text))
+    assert (found.age, found.sex, found.heart_rate_bpm) == (age, sex, rate)
+    kept = understood(Prompt(text=text, age=30, sex="F", heart_rate_bpm=70))
+    assert (kept.age, kept.sex, kept.heart_rate_bpm) == (30, "F", 70)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        (Prompt(text=GOOD), []),
+        (Prompt(text="AF"), []),
+        (Prompt(text="sinus bradycardia, 150 bpm"), ["rate_against_text"]),
+        (Prompt(text="sinus bradycardia", heart_rate_bpm=150), ["rate_against_text"]),
+        (Prompt(text="sinus tachycardia, 140 bpm", heart_rate_bpm=120), ["rate_against_text"]),
+        (Prompt(text="sinus tachycardia", heart_rate_bpm=120), []),
+        (Prompt(text="sinus rhythm in a 40-year-old woman", age=80, sex="M"), ["age_against_text", "sex_against_text"]),
+        (Prompt(text="sinus bradycardia and sinus tachycardia"), ["text_against_itself"]),
+        (Prompt(text="Der Patient hat Fieber"), ["no_known_term"]),
+        (Prompt(text="\u5fc3\u623f\u98a4\u52a8"), ["no_known_term"]),
+        (Prompt(text="!!!"), ["no_known_term"]),
+    ],
+)
+def test_what_is_odd_is_flagged(prompt: Prompt, expected: list[str]) -> None:
+    assert flags(prompt) == expected
+
+
+def test_the_hash_tells_prompts_apart_and_holds_no_text() -> None:
+    one, same = Prompt(text=GOOD), Prompt(text=GOOD)
+    assert one.hash == same.hash
+    others = [Prompt(text=GOOD + "."), Prompt(text=GOOD, age=3), Prompt(text=GOOD, experience="x")]
+    assert len({one.hash, *(each.hash for each in others)}) == 4
