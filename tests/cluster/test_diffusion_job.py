@@ -1,0 +1,189 @@
+"""The generator's path as jobs: train, generate; a killed run ends the same; bad requests are refused first."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+from drawn_tables import draw_tables
+
+from ecgray.cluster.diffusion import train_diffusion
+from ecgray.cluster.encode import encode
+from ecgray.cluster.generate import generate, read_prompts
+from ecgray.cluster.measure import measure
+from ecgray.cluster.vae import train_vae
+from ecgray.errors import ConfigError
+from ecgray.recipes.encode import EncodeConfig
+from ecgray.recipes.generate import GENERATE, GenerateConfig
+from ecgray.recipes.measure import MeasureConfig
+from ecgray.recipes.train_diffusion import TRAIN_DIFFUSION, TrainDiffusionConfig
+from ecgray.recipes.train_vae import TRAIN_VAE
+from ecgray.tables import GENERATED, RECORDS, ecg_counts, read_table
+
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Path:
+    """Forty records, their intervals, an autoencoder and their latents."""
+    place = tmp_path_factory.mktemp("diffusion")
+    draw_tables(place, records=40)
+    measure(MeasureConfig(records=place, out=place / "intervals", workers=1))
+    vae = dataclasses.replace(
+        TRAIN_VAE["debug"],
+        records=place / "records",
+        intervals=place / "intervals",
+        out=place / "vae",
+        steps=2,
+        score_records=2,
+        workers=1,
+    )
+    train_vae(vae)
+    encode(EncodeConfig(records=place / "records", vae=place / "vae", out=place / "latents", workers=1))
+    return place
+
+
+def config_of(place: Path, out: Path) -> TrainDiffusionConfig:
+    return dataclasses.replace(
+        TRAIN_DIFFUSION["debug"],
+        records=place / "records",
+        latents=place / "latents",
+        labels=place / "labels",
+        intervals=place / "intervals",
+        vae=place / "vae",
+        wordings="terms",
+        out=out,
+        steps=STEPS,
+        checkpoint_every=3,
+        score_records=2,
+        workers=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(encoded: Path) -> Path:
+    """OUT of a train_diffusion job."""
+    figures = train_diffusion(config_of(encoded, encoded / "generator"))
+    assert figures["steps"] == STEPS
+    assert {"ddpm", "euler", "inter_lead", "gate", "latent_std_ratio", "noise_error_at_998"} <= set(figures)
+    return encoded / "generator"
+
+
+@pytest.mark.ray
+def test_a_run_that_was_cut_ends_with_the_same_weights(encoded: Path, trained: Path) -> None:
+    """The checkpoint of step 3 is all that is left of the second run: it does steps 4 to 6 again."""
+    cut = config_of(encoded, encoded / "cut")
+    train_diffusion(cut)
+    (cut.out / "figures.json").unlink()
+    shutil.rmtree(cut.out / "model")
+    shutil.rmtree(cut.out / "train" / "checkpoints" / f"step-{STEPS:09d}")
+    train_diffusion(cut)
+    weights = [(one / "model" / "model.safetensors").read_bytes() for one in (trained, cut.out)]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.ray
+def test_ecgs_are_written_as_records_and_as_wfdb(trained: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        GENERATE["debug"],
+        model=trained,
+        prompt="sinus bradycardia, 150 bpm",
+        n=5,
+        steps=3,
+        paper=True,
+        out=tmp_path / "o",
+    )
+    figures = generate(config)
+    assert (figures["records"], figures["flagged"]) == (5, {"rate_against_text": 1})
+    assert generate(config) == figures
+    records, asked = read_table(tmp_path / "o" / "records"), read_table(tmp_path / "o" / "generated")
+    assert records.schema.equals(RECORDS)
+    assert asked.schema.equals(GENERATED)
+    assert asked["heart_rate_bpm"].to_pylist() == [150.0] * 5
+    counts = ecg_counts(records["ecg"])
+    for row, record_id in enumerate(records["record_id"].to_pylist()):
+        path = tmp_path / "o" / "wfdb" / records["path"][row].as_py()
+        read = wfdb.rdrecord(str(path), physical=False)
+        assert np.array_equal(read.d_signal.T, counts[row])
+        assert read.adc_gain == [1000.0] * 12
+        assert read.comments[0] == "synthetic"
+        assert not any("bradycardia" in comment for comment in read.comments)
+        assert path.name in record_id
+    drawn = list((tmp_path / "o" / "paper").rglob("*.svg"))
+    assert len(drawn) == 5
+    assert "SYNTHETIC" in drawn[0].read_text().upper()
+
+
+@pytest.mark.ray
+def test_the_number_of_workers_changes_nothing(trained: Path, encoded: Path, tmp_path: Path) -> None:
+    one = dataclasses.replace(
+        GENERATE["debug"],
+        model=trained,
+        like=encoded,
+        labels=encoded,
+        splits=("val",),
+        steps=2,
+        wfdb=False,
+        out=tmp_path / "one",
+    )
+    two = dataclasses.replace(one, workers=2, batch_size=3, out=tmp_path / "two")
+    assert generate(one)["records"] == generate(two)["records"] > 4
+    first, second = (ecg_counts(read_table(c.out / "records")["ecg"]).astype(int) for c in (one, two))
+    assert np.abs(first - second).max() <= 2
+    asked = read_table(one.out / "generated")
+    assert set(asked["like"].to_pylist()) <= set(
+        read_table(encoded / "records", ["record_id"])["record_id"].to_pylist()
+    )
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({}, "give one of"),
+        ({"prompt": "sinus rhythm", "prompts": Path("x")}, "give one of"),
+        ({"prompt": ""}, "empty"),
+        ({"prompt": "sinus rhythm", "heart_rate": 0.0}, "heart_rate=0"),
+        ({"prompt": "sinus rhythm", "heart_rate": 900.0}, "heart_rate=900"),
+        ({"prompt": "sinus rhythm", "age": -1.0}, "age=-1"),
+        ({"prompt": "sinus rhythm", "steps": 0}, "steps=0"),
+        ({"prompt": "sinus rhythm", "guidance_scale": float("nan")}, "guidance_scale=nan"),
+        ({"prompts": Path("nothing.txt")}, "there is no file"),
+    ],
+)
+def test_a_bad_request_leaves_nothing_behind(trained: Path, tmp_path: Path, fields: dict, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        generate(dataclasses.replace(GENERATE["debug"], model=trained, out=tmp_path / "o", **fields))
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("n", [0, 1_000_000])
+def test_the_number_of_ecgs_has_limits(n: int) -> None:
+    with pytest.raises(ConfigError, match=r"between 1 and 10,000"):
+        GenerateConfig(model=Path("m"), prompt="x", n=n, out=Path("o"))
+
+
+def test_prompts_are_read_from_lines_and_from_columns(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("sinus rhythm\n\n atrial flutter \n")
+    assert [prompt.text for prompt in read_prompts(tmp_path / "lines.txt")] == ["sinus rhythm", "atrial flutter"]
+    (tmp_path / "rows.csv").write_text('text,age,sex,heart_rate\n"sinus rhythm, normal",70,f,64\nlbbb,,,\n')
+    first, second = read_prompts(tmp_path / "rows.csv")
+    assert (first.text, first.age, first.sex, first.heart_rate_bpm) == ("sinus rhythm, normal", 70, "F", 64)
+    assert (second.age, second.sex, second.heart_rate_bpm) == (None, None, None)
+    (tmp_path / "none.txt").write_text("\n")
+    with pytest.raises(ConfigError, match="no prompt"):
+        read_prompts(tmp_path / "none.txt")
+
+
+@pytest.mark.ray
+def test_latents_of_another_autoencoder_are_refused(encoded: Path, tmp_path: Path) -> None:
+    shutil.copytree(encoded / "latents", tmp_path / "latents")
+    figures = json.loads((tmp_path / "latents" / "figures.json").read_text())
+    (tmp_path / "latents" / "figures.json").write_text(json.dumps(figures | {"vae": "0" * 12}))
+    with pytest.raises(ConfigError, match="encode the records again"):
+        train_diffusion(dataclasses.replace(config_of(encoded, tmp_path / "o"), latents=tmp_path / "latents"))
