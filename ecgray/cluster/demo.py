@@ -15,10 +15,14 @@ from typing import Any
 from tqdm import tqdm
 
 from ecgray.cluster.connect import connected
+from ecgray.cluster.diffusion import train_diffusion
+from ecgray.cluster.encode import encode
 from ecgray.cluster.extract import extract
+from ecgray.cluster.generate import generate
 from ecgray.cluster.ingest import ingest
 from ecgray.cluster.labels import label
 from ecgray.cluster.measure import measure
+from ecgray.cluster.retrieve import retrieve
 from ecgray.cluster.scoring import zeroshot
 from ecgray.cluster.training import pretrain
 from ecgray.cluster.vae import train_vae
@@ -28,15 +32,20 @@ from ecgray.demo.damage import damage
 from ecgray.demo.rebuilt import VaeRun, read_real
 from ecgray.demo.report import duration, report_html
 from ecgray.demo.story import Run, draw_example, read_story
+from ecgray.demo.written import WritingRun
 from ecgray.errors import ConfigError
 from ecgray.output import output_folder, write_bytes, write_json
 from ecgray.recipes.demo import BASE, DEMO, DemoConfig
+from ecgray.recipes.encode import ENCODE
 from ecgray.recipes.extract import EXTRACT
+from ecgray.recipes.generate import GENERATE
 from ecgray.recipes.ingest import INGEST
 from ecgray.recipes.label import LABEL
 from ecgray.recipes.measure import MEASURE
 from ecgray.recipes.pretrain import PRETRAIN
+from ecgray.recipes.retrieve import RETRIEVE
 from ecgray.recipes.spell import command
+from ecgray.recipes.train_diffusion import TRAIN_DIFFUSION
 from ecgray.recipes.train_vae import TRAIN_VAE
 from ecgray.recipes.zeroshot import ZEROSHOT
 from ecgray.settings import to_json
@@ -152,6 +161,46 @@ def _stages(config: DemoConfig) -> list[Stage]:
             spelled=command("jobs/train_vae.py", BASE, base=TRAIN_VAE[BASE], settings=config.vae()),
             expected_s=20 + 0.1 * config.vae_steps,
         ),
+        Stage(
+            name="experience",
+            meaning="Find patients with similar admissions, and say what their ECGs showed",
+            work=lambda: retrieve(config.retrieve()),
+            outcome="{records:,} ECGs, {with_neighbours:,} of them with similar patients",
+            spelled=command("jobs/retrieve.py", BASE, base=RETRIEVE[BASE], settings=config.retrieve()),
+            expected_s=15,
+        ),
+        Stage(
+            name="latents",
+            meaning="Bring those ECGs to the latents of the generator that comes with the package",
+            work=lambda: encode(config.encode()),
+            outcome="{records:,} latents",
+            spelled=command("jobs/encode.py", BASE, base=ENCODE[BASE], settings=config.encode()),
+            expected_s=15,
+        ),
+        Stage(
+            name="generator",
+            meaning="Train that generator on, with text, metadata and similar patients",
+            work=lambda: train_diffusion(config.diffusion()),
+            outcome="{steps:,} steps on {records:,} records; loss {ddpm:.3f}",
+            spelled=command("jobs/train_diffusion.py", BASE, base=TRAIN_DIFFUSION[BASE], settings=config.diffusion()),
+            expected_s=30 + 0.25 * config.generator_steps,
+        ),
+        Stage(
+            name="written",
+            meaning="Write ECGs from text",
+            work=lambda: _write(config),
+            outcome="{records:,} ECGs for {prompts} prompts, {sampler} in {steps} steps",
+            spelled=command("jobs/generate.py", BASE, base=GENERATE[BASE], settings=config.generate()),
+            expected_s=10 + 0.5 * config.ecgs_each * len(config.prompts),
+        ),
+        Stage(
+            name="read back",
+            meaning="Measure the heart rates of what was written",
+            work=lambda: measure(config.measure_written()),
+            outcome="{records:,} ECGs, median heart rate {median[heart_rate_bpm]:.0f} bpm",
+            spelled=command("jobs/measure.py", BASE, base=MEASURE[BASE], settings=config.measure_written()),
+            expected_s=12,
+        ),
     ]
 
 
@@ -196,6 +245,12 @@ def _draw(config: DemoConfig) -> dict[str, Any]:
         return folder.finish(figures | {"damaged": len(damage(recordings, count=config.damaged))})
 
 
+def _write(config: DemoConfig) -> dict[str, Any]:
+    """Write the prompts down, and have ECGs written from them."""
+    write_bytes(config.out / "prompts.txt", "".join(f"{prompt}\n" for prompt in config.prompts).encode())
+    return generate(config.generate())
+
+
 def _ask(config: DemoConfig, task: str) -> dict[str, Any]:
     """Ask test patients, of whom some must have what is asked about."""
     figures = zeroshot(config.zeroshot(task))
@@ -215,6 +270,11 @@ def _report(config: DemoConfig, steps: Sequence[Step]) -> dict[str, Any]:
         seen=config.out / SEEN,
         unseen=config.out / UNSEEN,
         vae=VaeRun(records=config.first_records, vae=config.out / "vae", real=config.real),
+        writing=WritingRun(
+            generator=config.out / "generator",
+            written=config.out / "written",
+            intervals=config.out / "written-intervals",
+        ),
         shown_terms=config.shown_terms,
         steps=tuple(steps),
         seconds=sum(step.seconds for step in steps),
@@ -235,6 +295,10 @@ def _report(config: DemoConfig, steps: Sequence[Step]) -> dict[str, Any]:
         "unseen_macro_auc_low": story.unseen.low,
         "unseen_macro_auc_high": story.unseen.high,
         "unseen_random_macro_auc": story.unseen.random_macro,
+        "written": sum(1 for _ in story.written.shown) * config.ecgs_each,
+        "heart_rate_error_bpm": story.written.error_bpm,
+        "heart_rates_asked": story.written.asked,
+        "heart_rates_measured": story.written.measured,
         "records": story.records,
         "patients": story.patients,
         "quarantined": len(story.refused),

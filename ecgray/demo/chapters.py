@@ -93,6 +93,36 @@ class Rebuilding:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Written:
+    """One ECG that was written from text: on paper, beside what was asked and what was measured on it."""
+
+    svg: str
+    prompt: str
+    asked_bpm: float | None
+    measured_bpm: float | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writing:
+    """The generator: what it is, and how near the hearts that it draws come to the rate that was asked."""
+
+    shown: tuple[Written, ...]
+    steps: int
+    """Steps that it was trained further in this run."""
+    records: int
+    asked: int
+    """ECGs for which a heart rate was asked."""
+    measured: int
+    """Those of them on which one could be measured."""
+    error_bpm: float | None
+    """Median of the difference."""
+    seconds_each: float
+    """Seconds for one ECG on all workers together."""
+    sampling: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Story:
     """Everything the page says."""
 
@@ -112,5 +142,6 @@ class Story:
     curves: tuple[Curve, ...]
     shown: tuple[Shown, ...]
     rebuilt: Rebuilding
+    written: Writing
     refused: tuple[Refused, ...]
     settings: str

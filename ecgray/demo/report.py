@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from ecgray.demo.chapters import Board, Reading, Rebuilding, Score, Story
+from ecgray.demo.chapters import Board, Reading, Rebuilding, Score, Story, Writing
 
 CSS = Path(__file__).with_name("report.css")
 FEWEST_POSITIVES = 5
@@ -25,6 +25,7 @@ def report_html(story: Story) -> str:
         *_ecgs(story),
         *_boards(story),
         *_rebuilt(story.rebuilt),
+        *_written(story.written),
         *_steps(story),
         *_curves(story),
         *_quarantine(story),
@@ -223,6 +224,33 @@ def _rebuilt(found: Rebuilding) -> Iterator[str]:
     )
     for picture in found.pictures:
         yield f'<figure><div class="wide">{picture}</div></figure>'
+
+
+def _written(writing: Writing) -> Iterator[str]:
+    if writing.error_bpm is None:
+        rates = f"A heart rate was asked for {writing.asked} of them and could be measured on none."
+    else:
+        rates = (
+            f"A heart rate was asked for {writing.asked} of them; on {writing.measured} of those one could be "
+            f"measured, off by {writing.error_bpm:.0f} bpm in the median."
+        )
+    yield (
+        "<h2>ECGs written from text</h2>"
+        "<p>The other half of ecgray (SE-Diff) goes the other way: a text, and perhaps age, sex and heart rate, become "
+        "a latent by diffusion, and the latent an ECG. The generator that comes with the package was trained for "
+        f"longer, on drawn and on real ECGs; here it learnt on for {writing.steps:,} steps from {writing.records:,} "
+        f"ECGs of this archive ({escape(writing.sampling)}; {writing.seconds_each:.1f} s for each ECG). {rates} Every "
+        "one of these is synthetic, and marked so in each of its files.</p>"
+    )
+    for one in writing.shown:
+        asked = f"{one.asked_bpm:.0f} bpm" if one.asked_bpm is not None else "no heart rate"
+        measured = f"{one.measured_bpm:.0f} bpm" if one.measured_bpm is not None else "none could be"
+        odd = f"<h4>Odd about it</h4><p>{escape(', '.join(one.flags))}</p>" if one.flags else ""
+        yield (
+            f'<figure><div class="wide">{one.svg}</div><figcaption><div><h4>Asked for</h4>'
+            f"<blockquote>{escape(one.prompt)}</blockquote>{odd}</div>"
+            f"<div><h4>Asked</h4><p>{asked}</p><h4>Measured on it</h4><p>{measured}</p></div></figcaption></figure>"
+        )
 
 
 def _steps(story: Story) -> Iterator[str]:

@@ -19,6 +19,7 @@ from ecgray.artifact import load_model
 from ecgray.demo.chapters import Board, Curve, Reading, Refused, Score, Shown, Step, Story
 from ecgray.demo.rebuilt import VaeRun, rebuild
 from ecgray.demo.report import spoken
+from ecgray.demo.written import WritingRun, read_writing
 from ecgray.tables import ecg_counts, parquet_files, read_table
 from ecgray.training.journal import read_journal
 from ecgray.waveform.paper import Answer, draw_paper
@@ -37,6 +38,7 @@ class Run:
     seen: Path
     unseen: Path
     vae: VaeRun
+    writing: WritingRun
     shown_terms: tuple[str, ...]
     steps: tuple[Step, ...]
     seconds: float
@@ -75,6 +77,7 @@ def read_story(run: Run) -> Story:
         curves=_curves(run.pretrain),
         shown=tuple(_shown(run)),
         rebuilt=rebuild(run.vae),
+        written=read_writing(run.writing),
         refused=_refused(run.ingest),
         settings=run.settings,
     )

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ecgray.sediff.vae import Vae
 
 KIND = "sediff-generator"
+EMBEDDED = Path(__file__).parents[1] / "sediff" / "embedded"
+"""The small generator that ships: trained by the jobs on drawn and on real recordings; its card says how."""
 
 
 class Generator:

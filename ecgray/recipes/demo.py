@@ -1,6 +1,6 @@
 """Recipes of jobs/demo.py: the whole path on the embedded archive.
 
-debug    what `make demo` runs: four minutes on two idle cores.
+debug    what `make demo` runs: some ten minutes on two idle cores.
 smoke    the same path, too small to learn from: a minute. For tests.
 """
 
@@ -11,11 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecgray.errors import ConfigError
+from ecgray.models.generator import EMBEDDED
+from ecgray.recipes.encode import ENCODE, EncodeConfig
 from ecgray.recipes.extract import EXTRACT, ExtractConfig
+from ecgray.recipes.generate import GENERATE, GenerateConfig
 from ecgray.recipes.ingest import INGEST, IngestConfig
 from ecgray.recipes.label import LABEL, LabelConfig
 from ecgray.recipes.measure import MEASURE, MeasureConfig
 from ecgray.recipes.pretrain import PRETRAIN, PretrainConfig
+from ecgray.recipes.retrieve import RETRIEVE, RetrieveConfig
+from ecgray.recipes.train_diffusion import TRAIN_DIFFUSION, TrainDiffusionConfig
 from ecgray.recipes.train_vae import TRAIN_VAE, TrainVaeConfig
 from ecgray.recipes.zeroshot import ZEROSHOT, ZeroshotConfig
 from ecgray.sediff.config import OptimizerConfig
@@ -41,6 +46,17 @@ SHOWN = (
     "anterior st elevation",
 )
 """Conditions of which the report draws an ECG: the first test record that carries it."""
+
+PROMPTS = (
+    "sinus bradycardia, 50 bpm",
+    "sinus tachycardia, 120 bpm",
+    "sinus rhythm, left bundle branch block, 72 bpm, 71-year-old woman",
+    "atrial fibrillation with rapid ventricular response, 130 bpm",
+    "sinus rhythm, acute inferior infarction with st elevation, 88 bpm, 58-year-old man",
+    "sinus rhythm with first degree av block, 64 bpm",
+    "normal ecg, sinus rhythm",
+)
+"""Texts that the demo has ECGs written from; the report shows the first of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +93,12 @@ class DemoConfig:
     """Steps in which the autoencoder learns, from the first file of records."""
     real: Path | None = None
     """A real recording (WFDB header, 12 leads) to show beside its reconstruction too."""
+    generator_steps: int = 300
+    """Steps that the generator which ships learns on, from the first file of records."""
+    prompts: tuple[str, ...] = PROMPTS
+    """Texts to write ECGs from."""
+    ecgs_each: int = 4
+    """ECGs for each of them."""
     example_term: str = "left bundle branch block"
     """Term of the ECG in OUT/demo.svg."""
 
@@ -145,6 +167,50 @@ class DemoConfig:
             workers=2,
         )
 
+    def encode(self) -> EncodeConfig:
+        """The settings of the stage that brings those records to the latents of the generator that ships."""
+        return dataclasses.replace(ENCODE[BASE], records=self.first_records, vae=EMBEDDED, out=self.out / "latents")
+
+    def retrieve(self) -> RetrieveConfig:
+        """The settings of the stage that looks for similar patients."""
+        return dataclasses.replace(
+            RETRIEVE[BASE], records=self.out / "ingest", ehr=self.archive, out=self.out / "experience"
+        )
+
+    def diffusion(self) -> TrainDiffusionConfig:
+        """The settings of the stage that trains the generator on."""
+        return dataclasses.replace(
+            TRAIN_DIFFUSION[BASE],
+            records=self.first_records,
+            latents=self.out / "latents",
+            vae=EMBEDDED,
+            labels=self.out / "labels",
+            intervals=self.out / "intervals",
+            experience=self.out / "experience",
+            start=EMBEDDED,
+            wordings="both",
+            optimizer=OptimizerConfig(learning_rate=1e-4, warmup_steps=30),
+            steps=self.generator_steps,
+            batch_size=32,
+            score_records=16,
+            out=self.out / "generator",
+        )
+
+    def generate(self) -> GenerateConfig:
+        """The settings of the stage that writes ECGs from text."""
+        return dataclasses.replace(
+            GENERATE[BASE],
+            model=self.out / "generator",
+            prompts=self.out / "prompts.txt",
+            n=self.ecgs_each,
+            batch_size=8,
+            out=self.out / "written",
+        )
+
+    def measure_written(self) -> MeasureConfig:
+        """The settings of the stage that measures them."""
+        return dataclasses.replace(MEASURE[BASE], records=self.out / "written", out=self.out / "written-intervals")
+
     def zeroshot(self, task: str) -> ZeroshotConfig:
         """The settings of the stage that asks test patients about the classes of a task."""
         return dataclasses.replace(
@@ -159,5 +225,5 @@ class DemoConfig:
 
 DEMO = {
     "debug": DemoConfig(),
-    "smoke": DemoConfig(out=Path("runs/smoke"), patients=150, epochs=1, vae_steps=3),
+    "smoke": DemoConfig(out=Path("runs/smoke"), patients=150, epochs=1, vae_steps=3, generator_steps=3, ecgs_each=1),
 }

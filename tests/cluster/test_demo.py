@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ecgray.errors import ConfigError
@@ -74,6 +75,10 @@ def test_the_report_tells_the_run(figures: dict[str, Any], config: DemoConfig):
         "jobs/zeroshot.py",
         "jobs/measure.py",
         "jobs/train_vae.py",
+        "jobs/retrieve.py",
+        "jobs/encode.py",
+        "jobs/train_diffusion.py",
+        "jobs/generate.py",
     ):
         assert f"python {command} laptop " in html
     assert "length_mismatch" in html
@@ -82,6 +87,21 @@ def test_the_report_tells_the_run(figures: dict[str, Any], config: DemoConfig):
     assert "the beat decoded from the same latent" in html
     assert "//" not in html.replace("http://www.w3.org/2000/svg", "")
     assert (config.out / "demo.svg").stat().st_size < 300_000
+
+
+@pytest.mark.ray
+def test_the_hearts_of_written_ecgs_beat_as_asked(figures: dict[str, Any], config: DemoConfig):
+    """At 50 and at 120 bpm, in the median within 10: the gate of the generator that ships."""
+    asked = read_table(config.out / "written" / "generated").to_pylist()
+    found = read_table(config.out / "written-intervals" / "intervals", ["record_id", "heart_rate_bpm"]).to_pylist()
+    rate = {row["record_id"]: row["heart_rate_bpm"] for row in found}
+    for bpm in (50, 120):
+        measured = [rate[row["record_id"]] for row in asked if row["heart_rate_bpm"] == bpm]
+        assert measured
+        assert None not in measured
+        assert abs(np.median(measured) - bpm) <= 10
+    assert figures["heart_rates_measured"] <= figures["heart_rates_asked"]
+    assert figures["written"] == len(asked)
 
 
 @pytest.mark.ray

@@ -9,7 +9,19 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from ecgray.demo.chapters import Board, Curve, Reading, Rebuilding, Refused, Score, Shown, Step, Story
+from ecgray.demo.chapters import (
+    Board,
+    Curve,
+    Reading,
+    Rebuilding,
+    Refused,
+    Score,
+    Shown,
+    Step,
+    Story,
+    Writing,
+    Written,
+)
 from ecgray.demo.report import report_html
 from ecgray.waveform.paper import draw_paper
 
@@ -83,6 +95,19 @@ def story() -> Story:
             heart_rate_error_bpm=None,
             qt_error_ms=9.4,
         ),
+        written=Writing(
+            shown=(
+                Written(svg=svg, prompt=NASTY, asked_bpm=50.0, measured_bpm=52.4, flags=("rate_against_text",)),
+                Written(svg=plain, prompt="normal ecg", asked_bpm=None, measured_bpm=None, flags=()),
+            ),
+            steps=300,
+            records=418,
+            asked=12,
+            measured=11,
+            error_bpm=2.4,
+            seconds_each=1.25,
+            sampling="dpm++, 25 steps, guidance 1.5",
+        ),
         refused=(Refused(path=NASTY, code="length_mismatch", message=NASTY),),
         settings=NASTY,
     )
@@ -92,11 +117,12 @@ def test_what_is_text_stays_text(story: Story):
     page = Page(report_html(story))
     assert page.stack == []
     assert not {"script", "iframe", "object", "embed", "link", "img", "base", "form"} & {tag for tag, _ in page.tags}
-    assert page.text.count(NASTY) == 12
+    assert page.text.count(NASTY) == 15
 
 
 def test_the_page_needs_nothing_from_anywhere(story: Story):
     clean = replace(story, machine="m", settings="{}", steps=(), shown=(), refused=())
+    clean = replace(clean, written=replace(clean.written, shown=()))
     html = report_html(replace(clean, seen=board(score("atrial fibrillation", 0.93)))) + draw_paper(
         np.zeros((12, 5000)), title="t"
     )
@@ -105,6 +131,15 @@ def test_the_page_needs_nothing_from_anywhere(story: Story):
     assert "default-src &#x27;none&#x27;" in html or "default-src 'none'" in html
     for _, attributes in Page(report_html(story)).tags:
         assert not {"src", "href", "onload", "onclick", "xlink:href", "action"} & set(attributes)
+
+
+def test_what_was_asked_stands_beside_what_was_measured(story: Story):
+    text = Page(report_html(story)).text
+    for words in ("50 bpm", "52 bpm", "no heart rate", "none could be", "rate_against_text"):
+        assert words in text
+    assert "on 11 of those one could be measured, off by 2 bpm in the median" in text
+    none = replace(story, written=replace(story.written, error_bpm=None, measured=0))
+    assert "could be measured on none" in Page(report_html(none)).text
 
 
 def test_figures_stand_with_interval_support_and_the_random_encoder(story: Story):

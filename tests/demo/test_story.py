@@ -16,6 +16,7 @@ from ecgray.demo.chapters import Step
 from ecgray.demo.rebuilt import VaeRun
 from ecgray.demo.report import report_html
 from ecgray.demo.story import READINGS, Run, draw_example, read_answers, read_story
+from ecgray.demo.written import WritingRun
 from ecgray.metrics.board import make_board
 from ecgray.models import Classifier
 from ecgray.output import write_json
@@ -26,7 +27,7 @@ from ecgray.sediff.vae import Vae
 from ecgray.supreme.config import SIZES
 from ecgray.supreme.model import Supreme
 from ecgray.supreme.preprocess import PreprocessConfig
-from ecgray.tables import QUARANTINE, RECORDS, ecg_bytes, write_tables
+from ecgray.tables import GENERATED, INTERVALS, QUARANTINE, RECORDS, ecg_bytes, write_tables
 from ecgray.text.encoders import load_text_encoder
 from ecgray.text.tasks import TASKS
 from ecgray.training.journal import Journal
@@ -81,6 +82,25 @@ def ask(folder: Path, task_name: str) -> np.ndarray:
     return probability
 
 
+def write_asked(out: Path) -> None:
+    """What the generator's stages leave: two prompts, three ECGs, one of them without a measured rate."""
+    asked = [("sinus rhythm", 70.0, ["x"]), ("sinus rhythm", 70.0, ["x"]), ("normal ecg", None, [])]
+    ids = [f"synthetic:{number}" for number in range(3)]
+    generated = [
+        {"record_id": name, "prompt": prompt, "heart_rate_bpm": bpm, "flags": odd}
+        for name, (prompt, bpm, odd) in zip(ids, asked, strict=True)
+    ]
+    write_tables(pa.Table.from_pylist(generated, GENERATED), out / "written" / "generated")
+    drawn = [{"record_id": name, "ecg": ecg_bytes(np.zeros((12, 5000), np.int16))} for name in ids]
+    write_tables(pa.Table.from_pylist(drawn, RECORDS), out / "written" / "records")
+    measured = [{"record_id": name, "heart_rate_bpm": bpm} for name, bpm in zip(ids, (73.0, None, 60.0), strict=True)]
+    write_tables(pa.Table.from_pylist(measured, INTERVALS), out / "written-intervals" / "intervals")
+    (out / "generator").mkdir()
+    write_json(out / "generator" / "figures.json", {"steps": 300, "records": 400})
+    drew = {"records_per_s": 0.5, "sampler": "dpm++", "steps": 25, "guidance_scale": 1.5}
+    write_json(out / "written" / "figures.json", drew)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     out = tmp_path_factory.mktemp("demo")
@@ -102,9 +122,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     save_vae(out / "vae" / "model", Vae(VAE_SIZES["debug"]), card="# A model\n", details={})
     errors = {"mae_mv": 0.1, "correlation": 0.5, "heart_rate_error_bpm": 1.0, "qt_error_ms": 9.0}
     write_json(out / "vae" / "figures.json", {"steps": 3, "records": 8} | errors)
+    write_asked(out)
     first = min((out / "ingest" / "records").glob("*.parquet"))
     return Run(
         vae=VaeRun(records=first, vae=out / "vae", real=None),
+        writing=WritingRun(generator=out / "generator", written=out / "written", intervals=out / "written-intervals"),
         ingest=out / "ingest",
         pretrain=out / "pretrain",
         seen=out / "demo-seen",
@@ -125,6 +147,16 @@ def test_answers_come_back_as_they_were_given(run: Run):
     np.testing.assert_array_equal(answers.probability, expected)
     for number in range(RECORD_COUNT):
         assert answers.truth[number].tolist() == [f"demo:{query}" in codes(number) for query in answers.queries]
+
+
+def test_what_was_written_is_shown_once_a_prompt(run: Run):
+    writing = read_story(run).written
+    assert [(one.prompt, one.asked_bpm, one.measured_bpm) for one in writing.shown] == [
+        ("sinus rhythm", 70.0, 73.0),
+        ("normal ecg", None, 60.0),
+    ]
+    assert (writing.asked, writing.measured, writing.error_bpm, writing.seconds_each) == (2, 1, 3.0, 2.0)
+    assert "synthetic" in writing.shown[0].svg.lower()
 
 
 def test_the_figures_are_those_of_the_results(run: Run):
