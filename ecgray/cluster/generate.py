@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import torch
 
 from ecgray.archives.csv_file import number, read_csv
-from ecgray.cluster.parts import PartWorker, rows_of, work_through
+from ecgray.cluster.parts import PartWorker, rows_of, work_here, work_through
 from ecgray.cluster.workers import Workers
 from ecgray.errors import ConfigError
 from ecgray.models.generator import Generator
@@ -50,8 +50,11 @@ class GeneratePlan:
     paper: bool
 
 
-def generate(config: GenerateConfig) -> dict[str, Any]:
-    """Draw every ECG that is asked for; returns the figures. Writes OUT/generated, OUT/records and OUT/wfdb."""
+def generate(config: GenerateConfig, *, here: bool = False) -> dict[str, Any]:
+    """Draw every ECG that is asked for; returns the figures. Writes OUT/generated, OUT/records and OUT/wfdb.
+
+    `here`: in this process, whose seconds an ECG are among the figures; on Ray Data else.
+    """
     generator = Generator.load(config.model)  # a folder that no worker could load is refused here
     sampling = sampling_of(config, generator.details)
     asked = _asked(config)
@@ -83,11 +86,13 @@ def generate(config: GenerateConfig) -> dict[str, Any]:
             config.paper,
         )
         size = Workers(config.workers, config.cpus_per_worker, config.gpu)
-        parts = rows_of(out / ASKED)
-        rate = work_through(
-            parts, Drawer, plan, tables=[out / "records"], size=size, name="generate", purpose="generating"
-        )
-        figures = {"records": total, "prompts": len(asked), "records_per_s": round(rate, 2), "flagged": dict(odd)}
+        parts, tables = rows_of(out / ASKED), [out / "records"]
+        figures: dict[str, Any] = {"records": total, "prompts": len(asked), "flagged": dict(odd)}
+        if here:
+            figures["seconds_each"] = round(work_here(parts, Drawer, plan, tables=tables, gpu=config.gpu), 5)
+        else:
+            rate = work_through(parts, Drawer, plan, tables=tables, size=size, name="generate", purpose="generating")
+            figures["records_per_s"] = round(rate, 2)
         asked_how = {"sampler": sampling.sampler, "steps": sampling.steps, "guidance_scale": sampling.guidance_scale}
         return folder.finish(figures | asked_how | {"model": generator.fingerprint, "table": str(out / "records")})
 
