@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import shutil
@@ -12,17 +13,23 @@ import pytest
 import wfdb
 from drawn_tables import draw_tables
 
+from ecgray.cluster.ablate import ablate
 from ecgray.cluster.diffusion import train_diffusion
 from ecgray.cluster.encode import encode
 from ecgray.cluster.generate import generate, read_prompts
 from ecgray.cluster.measure import measure
+from ecgray.cluster.scorer import train_scorer
+from ecgray.cluster.tune_steps import QUALITY, cheapest, tune_steps
 from ecgray.cluster.vae import train_vae
 from ecgray.errors import ConfigError
+from ecgray.recipes.ablate import ABLATE
 from ecgray.recipes.encode import EncodeConfig
 from ecgray.recipes.generate import GENERATE, GenerateConfig
 from ecgray.recipes.measure import MeasureConfig
 from ecgray.recipes.train_diffusion import TRAIN_DIFFUSION, TrainDiffusionConfig
+from ecgray.recipes.train_scorer import TRAIN_SCORER
 from ecgray.recipes.train_vae import TRAIN_VAE
+from ecgray.recipes.tune_steps import TUNE_STEPS
 from ecgray.tables import GENERATED, RECORDS, ecg_counts, read_table
 
 STEPS = 6
@@ -187,3 +194,90 @@ def test_latents_of_another_autoencoder_are_refused(encoded: Path, tmp_path: Pat
     (tmp_path / "latents" / "figures.json").write_text(json.dumps(figures | {"vae": "0" * 12}))
     with pytest.raises(ConfigError, match="encode the records again"):
         train_diffusion(dataclasses.replace(config_of(encoded, tmp_path / "o"), latents=tmp_path / "latents"))
+
+
+@pytest.fixture(scope="module")
+def scorer(encoded: Path) -> Path:
+    """OUT of a scorer that has hardly learnt."""
+    config = dataclasses.replace(
+        TRAIN_SCORER["debug"],
+        records=encoded / "records",
+        labels=encoded / "labels",
+        out=encoded / "scorer",
+        steps=2,
+        workers=1,
+    )
+    train_scorer(config)
+    return config.out
+
+
+@pytest.mark.ray
+def test_every_variant_is_trained_and_scored_in_one_table(encoded: Path, scorer: Path) -> None:
+    config = dataclasses.replace(
+        ABLATE["debug"],
+        records=encoded / "records",
+        latents=encoded / "latents",
+        labels=encoded / "labels",
+        intervals=encoded / "intervals",
+        vae=encoded / "vae",
+        wordings="terms",
+        score_records=2,
+        variants=("full", "w/o Sim", "w/o Beat"),
+        steps=4,
+        checkpoint_every=4,
+        scorer=scorer,
+        splits=("val",),
+        out=encoded / "ablation",
+    )
+    figures = ablate(config)
+    assert figures["left_out"] == ["w/o Beat"]
+    assert {"full", "w/o Sim", "flat line", "shuffled real"} <= set(figures["sets"])
+    said = [json.loads((config.train(one).out / "config.json").read_text())["settings"] for one in config.runnable]
+    lambdas = [one["model"]["simulator"]["lambda_euler"] for one in said]
+    assert lambdas == [3e-3, 0.0]
+    differ = {name for name in said[0] if said[0][name] != said[1][name]}
+    assert differ == {"model", "out"}
+    assert ablate(config) == figures
+
+
+@pytest.mark.ray
+def test_settings_of_the_sampler_are_held_against_their_time(trained: Path, encoded: Path, scorer: Path) -> None:
+    config = dataclasses.replace(
+        TUNE_STEPS["debug"],
+        model=trained,
+        records=encoded / "records",
+        labels=encoded / "labels",
+        scorer=scorer,
+        splits=("val",),
+        out=encoded / "steps",
+    )
+    figures = tune_steps(config)
+    assert (figures["settings"], figures["yardstick"]) == (2, "ddpm-2-1")
+    with (config.out / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["setting"] for row in rows] == ["ddpm-2-1", "dpm++-2-1"]
+    assert all(float(row["seconds_each"]) > 0 for row in rows)
+    assert all(float(row["mae_mv_low"]) <= float(row["mae_mv"]) <= float(row["mae_mv_high"]) for row in rows)
+    assert "ddpm" in (config.out / "steps.svg").read_text()
+    before = {path: path.stat().st_mtime_ns for path in (config.out / "trials").rglob("*.parquet")}
+    (config.out / "figures.json").unlink()
+    assert tune_steps(config) == figures
+    assert {path: path.stat().st_mtime_ns for path in (config.out / "trials").rglob("*.parquet")} == before
+
+
+def test_the_cheapest_setting_that_is_no_worse_is_chosen() -> None:
+    """Worse is: beyond the yardstick's interval, on the side that is worse for the measure."""
+
+    def row(name: str, cost: float, **values: float) -> dict[str, object]:
+        known = dict.fromkeys(QUALITY, 1.0) | values
+        bounds = {
+            f"{key}_{end}": value + by for key, value in known.items() for end, by in (("low", -0.2), ("high", 0.2))
+        }
+        return {"setting": name, "seconds_each": cost} | known | bounds
+
+    truth = row("ddpm-1000-1", 10.0)
+    fine, slow = row("a", 1.0, frechet=1.15, rclip_ratio_of_means=0.85), row("b", 2.0)
+    worse, lower = row("c", 0.5, frechet=1.3), row("d", 0.4, rclip_ratio_of_means=0.7)
+    assert cheapest([truth, slow, worse, lower, fine], "ddpm-1000-1") is fine
+    better = row("e", 0.3, frechet=0.1, mae_mv=0.2, rclip_ratio_of_means=1.9)
+    assert cheapest([truth, better], "ddpm-1000-1") is better
