@@ -210,9 +210,9 @@ ADMISSIONS = pa.schema(
     [
         _field("admission_id", pa.string(), "mimic-iv:<the source's hadm_id>"),
         _field("subject_id", pa.string(), "<layout>:<the patient's id>, as the records table has it"),
-        _field("arrived", pa.timestamp("s"), "registered in the emergency department; admitted where it was not"),
-        _field("admitted", pa.timestamp("s"), "admission to the hospital"),
-        _field("discharged", pa.timestamp("s"), "discharge or death"),
+        _field("arrived", pa.timestamp("ms"), "registered in the emergency department; admitted where it was not"),
+        _field("admitted", pa.timestamp("ms"), "admission to the hospital"),
+        _field("discharged", pa.timestamp("ms"), "discharge or death"),
         _field("diagnoses", pa.list_(pa.string()), "icd9:<code> or icd10:<code> without a dot, sorted"),
         _field("diagnoses_3", pa.list_(pa.string()), "their categories: three characters, four of ICD-9's E codes"),
         _field("medications", pa.list_(pa.string()), "names of drugs, normalised, carriers left out, sorted"),

@@ -26,15 +26,14 @@ from ecgray.cluster.workers import CHECKPOINTS, Ranks, Workers, run_once
 from ecgray.errors import ConfigError
 from ecgray.models.generator import Generator
 from ecgray.output import input_hash, output_folder, write_bytes, write_json
-from ecgray.sediff.conditions import Conditions, Sources, read_conditions
+from ecgray.sediff.conditions import Conditions, Sources, Wordings, read_conditions
 from ecgray.sediff.diffusion import Diffusion, DiffusionBatch
 from ecgray.sediff.diffusion_step import diffusion_step
-from ecgray.sediff.examples import Examples, number_texts
+from ecgray.sediff.examples import Examples, make_examples
 from ecgray.sediff.folder import load_vae
 from ecgray.sediff.generator_card import generator_card
 from ecgray.sediff.simulator_loss import BeatSimulator
 from ecgray.sediff.step import Ema, make_optimizer, make_schedule
-from ecgray.sediff.texts import encode_texts
 from ecgray.sediff.vae import Vae, parameter_count
 from ecgray.settings import to_json
 from ecgray.tables import LATENTS, parquet_files, read_columns, table_folder
@@ -158,21 +157,15 @@ def _gather(plan: DiffusionPlan, encoder: TextEncoder) -> None:
     rows = told.take(kept)
     values = latents["latent"].combine_chunks().take(place.take(pa.array(kept)))
     flat = np.frombuffer(values.buffers()[1], "<f4", len(values) * 512, values.offset * 2048).reshape(-1, 4, 128)
-    distinct, (reports, terms, experience) = number_texts([rows.reports, rows.terms, rows.experience])
-    rules = config.model.condition
-    examples = Examples(
-        latents=flat,
-        texts=np.stack([reports, terms], axis=1),
-        reports=experience,
-        numbers=rows.numbers,
-        cls=rows.cls,
-        heart_rate_bpm=rows.numbers[:, 2].copy(),
-        vectors=encode_texts(distinct, encoder, tokens=rules.tokens, most_tokens=rules.most_tokens),
-    )
-    part = plan.out / EXAMPLES.with_name(".examples")
+    write_examples(plan.out, make_examples(rows, flat, encoder, config.model.condition))
+
+
+def write_examples(out: Path, examples: Examples) -> None:
+    """Write OUT/train/examples, whole or not at all."""
+    part = out / EXAMPLES.with_name(".examples")
     shutil.rmtree(part, ignore_errors=True)
     examples.save(part)
-    part.rename(plan.out / EXAMPLES)
+    part.rename(out / EXAMPLES)
 
 
 def _latents(source: Path) -> pa.Table:
@@ -273,7 +266,7 @@ def export(plan: DiffusionPlan) -> dict[str, Any]:
     examples = Examples.load(plan.out / EXAMPLES)
     results, picture = score_generator(
         generator,
-        held_out_conditions(plan),
+        held_out_conditions(plan.sources, wordings=config.wordings, most=config.score_records, seed=config.seed),
         examples.latents,
         sampling=config.sampling,
         seed=config.seed,
@@ -308,10 +301,9 @@ def export(plan: DiffusionPlan) -> dict[str, Any]:
     return figures | {"preset": config.model.preset_name, "model": str(plan.out / "model")}
 
 
-def held_out_conditions(plan: DiffusionPlan) -> Conditions:
+def held_out_conditions(sources: Sources, *, wordings: Wordings, most: int, seed: int) -> Conditions:
     """Conditions of patients in val and test, drawn once."""
-    config = plan.config
-    told = read_conditions(plan.sources, splits=("val", "test"), wordings=config.wordings)
+    told = read_conditions(sources, splits=("val", "test"), wordings=wordings)
     rows = told.told()
-    drawn = np.sort(np.random.default_rng(config.seed).permutation(len(rows))[: config.score_records])
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(rows))[:most])
     return told.take(rows[drawn])

@@ -41,37 +41,51 @@ def score_generator(
     ecg = generator.decode(drawn, batch_size=64)
     ratio = float(drawn.float().std()) / float(np.std(latents[:4096]))
     noise = noise_error(generator, latents[:64], seed=seed)
-    reader = WaveReader.load()
-    rates = [one.values["heart_rate_bpm"] for one in measure_all(reader, ecg)]
+    found, rates = rate_figures(ecg, told)
+    figures: dict[str, Any] = {
+        "latent_std_ratio": round(ratio, 4),
+        "noise_error_at_998": float(f"{noise:.3g}"),
+        **found,
+    }
+    median = found["heart_rate_error_bpm"]
+    missed = [
+        words
+        for missed, words in (
+            (abs(ratio - 1) > STD_GATE, "drawn latents spread otherwise than true ones, by more than a tenth"),
+            (not noise < NOISE_GATE, "the noise at t = 998 is off by more than 1e-3"),
+            (median is None or median > RATE_GATE_BPM, "heart rates are off by more than 10 bpm in the median"),
+        )
+        if missed
+    ]
+    figures |= {"gate": not missed, "gate_says": "; ".join(missed)}
+    results = {"conditions": len(told), "delineator": WaveReader.load().fingerprint, "figures": figures}
+    return results, picture_of(prompts[0], ecg[0], rates[0])
+
+
+def rate_figures(
+    ecg: Float32[np.ndarray, "record lead=12 time=5000"], told: Conditions
+) -> tuple[dict[str, Any], list[float | None]]:
+    """How far the hearts beat from what was asked for (mV, 500 Hz); and the rate of each, None where none is read."""
+    rates = [one.values["heart_rate_bpm"] for one in measure_all(WaveReader.load(), ecg)]
     asked = told.numbers[:, 2]
     apart = np.abs(np.array([np.nan if rate is None else rate for rate in rates]) - asked)
     median, low, high = median_interval(apart)
     known = int(np.isfinite(apart).sum())
-    figures: dict[str, Any] = {
-        "latent_std_ratio": round(ratio, 4),
-        "noise_error_at_998": float(f"{noise:.3g}"),
+    figures = {
         "heart_rate_error_bpm": round(median, 2) if known else None,
         "heart_rate_error_low": round(low, 2) if known else None,
         "heart_rate_error_high": round(high, 2) if known else None,
         "heart_rates_read": known,
         "heart_rates_asked": int(np.isfinite(asked).sum()),
     }
-    missed = [
-        words
-        for missed, words in (
-            (abs(ratio - 1) > STD_GATE, "drawn latents spread otherwise than true ones, by more than a tenth"),
-            (not noise < NOISE_GATE, "the noise at t = 998 is off by more than 1e-3"),
-            (not known or median > RATE_GATE_BPM, "heart rates are off by more than 10 bpm in the median"),
-        )
-        if missed
-    ]
-    figures |= {"gate": not missed, "gate_says": "; ".join(missed)}
-    first = prompts[0]
-    rate = f"asked {first.heart_rate_bpm:.0f} bpm, " if first.heart_rate_bpm else ""
-    read = f"measured {rates[0]:.0f} bpm" if rates[0] is not None else "no rate could be measured"
-    picture = draw_paper(ecg[0].astype(np.float64), title=first.text[:90], subtitle=rate + read, synthetic=True)
-    results = {"conditions": len(told), "delineator": reader.fingerprint, "figures": figures}
-    return results, picture
+    return figures, rates
+
+
+def picture_of(prompt: Prompt, ecg: Float32[np.ndarray, "lead=12 time=5000"], rate_bpm: float | None) -> str:
+    """A drawn ECG on paper, what was asked for above it; an SVG."""
+    asked = f"asked {prompt.heart_rate_bpm:.0f} bpm, " if prompt.heart_rate_bpm else ""
+    read = f"measured {rate_bpm:.0f} bpm" if rate_bpm is not None else "no rate could be measured"
+    return draw_paper(ecg.astype(np.float64), title=prompt.text[:90], subtitle=asked + read, synthetic=True)
 
 
 @torch.inference_mode()

@@ -12,15 +12,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import scipy.sparse
 
+from ecgray.metrics.bootstrap import draw_patients
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from jaxtyping import Bool, Float, Int, Num
-
-_BLOCK_WEIGHTS = 1 << 23
-"""Patients times resamples held at once: 32 MB."""
-_EXACT_IN_FLOAT32 = 1 << 22
-"""Up to so many records, sums of weights stay whole numbers in float32."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ def score_classes(
     whole = np.array([each.auroc(once)[0] for each in ranked])
     blocks = [
         np.stack([each.auroc(weights) for each in ranked], axis=1)  # (resample, label)
-        for weights in _draw_patients(len(once), resamples, records=len(truth), seed=seed)
+        for weights in draw_patients(len(once), resamples, records=len(truth), seed=seed)
     ]
     return Scores(whole, np.concatenate(blocks) if blocks else np.empty((0, len(ranked))))
 
@@ -100,20 +95,6 @@ def _mean(values: Float[np.ndarray, "row label"]) -> Float[np.ndarray, "row"]:
     count = scored.sum(axis=1)
     total = np.where(scored, values, 0.0).sum(axis=1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def _draw_patients(
-    patients: int, resamples: int, *, records: int, seed: int
-) -> Iterator[Float[np.ndarray, "patient resample"]]:
-    """How often each patient stands in each resample, a block of resamples at a time."""
-    random = np.random.default_rng(seed)
-    block = max(1, _BLOCK_WEIGHTS // max(patients, 1))
-    kind = np.float32 if records <= _EXACT_IN_FLOAT32 else np.float64
-    for start in range(0, resamples, block):
-        weights = np.empty((patients, min(block, resamples - start)), kind)
-        for column in range(weights.shape[1]):
-            weights[:, column] = np.bincount(random.integers(0, patients, patients), minlength=patients)
-        yield weights
 
 
 @dataclass(frozen=True)

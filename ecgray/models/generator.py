@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +10,15 @@ import numpy as np
 from jaxtyping import Float, Float32, Int16, Int64
 
 from ecgray import __version__
-from ecgray.artifact import load_model, save_model
-from ecgray.errors import ArtifactError, ConfigError
+from ecgray.artifact import save_model
+from ecgray.models.baseline import BASELINE_KIND, BaselineGenerator
+from ecgray.models.loading import batches, check_width, encode_prompts, encoder_of, fill, open_generator
 from ecgray.sediff.config import VaeConfig
 from ecgray.sediff.diffusion_config import DiffusionConfig
-from ecgray.sediff.prompts import Prompt, understood
+from ecgray.sediff.prompts import Prompt
 from ecgray.sediff.sampling_config import SamplingConfig
 from ecgray.settings import from_json, to_json
-from ecgray.text.encoders import TextEncoder, load_text_encoder
+from ecgray.text.encoders import TextEncoder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,11 +36,7 @@ class Generator:
     """Draws ECGs that fit a text. What it draws is synthetic; research use only."""
 
     def __init__(self, vae: Vae, diffusion: Diffusion, encoder: TextEncoder) -> None:
-        if diffusion.config.condition.text_width != encoder.width:
-            raise ConfigError(
-                f"text encoder {encoder.name!r} gives {encoder.width} numbers a text and the denoiser reads "
-                f"text_width={diffusion.config.condition.text_width}; the two must be equal."
-            )
+        check_width(encoder, diffusion.config.condition)
         self.vae, self.diffusion, self.encoder = vae.eval(), diffusion.eval(), encoder
         self.details: dict[str, Any] = {}
         """What config.json says besides the networks: data, figures and settings of the training."""
@@ -54,25 +51,14 @@ class Generator:
         from ecgray.sediff.diffusion import Diffusion
         from ecgray.sediff.vae import Vae
 
-        folder = folder / "model" if (folder / "model").is_dir() else folder
-        if not folder.is_dir():
-            raise ArtifactError(f"there is no folder {folder}; give OUT of a train_diffusion job, or its model folder.")
-        stored = load_model(folder)
-        if stored.config.get("kind") != KIND:
-            raise ArtifactError(f"{folder} holds no generator; give OUT of a train_diffusion job, or its model folder.")
-        encoder = text_encoder or load_text_encoder(stored.config["text_encoder"], pooler=stored.config["text_pooler"])
-        if encoder.fingerprint != stored.config["text_fingerprint"]:
-            raise ArtifactError(
-                f"{folder} was trained with text encoder {stored.config['text_encoder']!r} "
-                f"({stored.config['text_fingerprint']}), and {encoder.name!r} is {encoder.fingerprint}; "
-                "give the text encoder that it was trained with."
-            )
+        stored = open_generator(folder, KIND)
+        encoder = encoder_of(stored, text_encoder)
         vae = Vae(from_json(VaeConfig, stored.config["vae"]))
         diffusion = Diffusion(
             from_json(DiffusionConfig, stored.config["diffusion"]), latent_channels=vae.config.latent_channels
         )
         for name, network in (("vae", vae), ("diffusion", diffusion)):
-            _fill(network, name, stored.tensors, folder)
+            fill(network, stored.tensors, prefix=f"{name}.", folder=stored.path)
         generator = cls(vae.to(device), diffusion.to(device), encoder)
         generator.details, generator.fingerprint = stored.config["details"], stored.fingerprint
         return generator
@@ -106,23 +92,15 @@ class Generator:
         """Where its networks lie."""
         return next(self.diffusion.parameters()).device
 
+    def check_sampling(self, sampling: SamplingConfig) -> None:
+        """Raise `ConfigError` where this diffusion cannot be sampled so."""
+        from ecgray.sediff.sampling import make_scheduler
+
+        make_scheduler(self.diffusion.config.schedule, sampling)
+
     def condition(self, prompts: Sequence[Prompt]) -> Condition:
         """What the denoiser reads of these prompts; each distinct text is encoded once."""
-        import torch
-
-        from ecgray.sediff.condition import Condition
-        from ecgray.sediff.examples import number_texts
-        from ecgray.sediff.texts import encode_texts
-
-        rules = self.diffusion.config.condition
-        asked = [understood(prompt) for prompt in prompts]
-        distinct, (texts, reports) = number_texts(
-            [[prompt.text for prompt in asked], [prompt.experience for prompt in asked]]
-        )
-        vectors = encode_texts(distinct, self.encoder, tokens=rules.tokens, most_tokens=rules.most_tokens)
-        numbers = torch.tensor([prompt.numbers for prompt in asked], dtype=torch.float32).reshape(-1, 3)
-        parts = (*vectors.batch(texts), *vectors.batch(reports))
-        return Condition(*parts, torch.nan_to_num(numbers), ~numbers.isnan()).to(self.device)
+        return encode_prompts(prompts, self.encoder, self.diffusion.config.condition).to(self.device)
 
     def latents(
         self,
@@ -147,7 +125,7 @@ class Generator:
 
         numbers = np.arange(len(prompts)) if index is None else index
         found = []
-        for rows in _batches(len(prompts), batch_size):
+        for rows in batches(len(prompts), batch_size):
             keys = stream_keys(seed, torch.from_numpy(numbers[rows].astype(np.int64)).to(self.device))
             condition = self.condition([prompts[row] for row in rows.tolist()])
             found.append(
@@ -162,7 +140,7 @@ class Generator:
         import torch
 
         with torch.inference_mode():
-            parts = [self.vae.decode(latents[rows]).cpu().numpy() for rows in _batches(len(latents), batch_size)]
+            parts = [self.vae.decode(latents[rows]).cpu().numpy() for rows in batches(len(latents), batch_size)]
         return np.concatenate(parts)[: len(latents)]
 
     def generate(
@@ -189,18 +167,13 @@ class Generator:
         return to_counts(torch.from_numpy(self.decode(latents, batch_size=batch_size))).numpy()
 
 
-def _batches(count: int, batch_size: int) -> Iterator[Int64[np.ndarray, " row"]]:
-    """Rows in batches; where there are several, the last is filled up with rows that come again."""
-    for start in range(0, count, batch_size):
-        rows = np.arange(start, min(start + batch_size, count))
-        yield np.resize(rows, batch_size) if count > batch_size else rows
+def load_generator(
+    folder: Path, *, text_encoder: TextEncoder | None = None, device: str = "cpu"
+) -> Generator | BaselineGenerator:
+    """Whatever generator a model folder holds: SE-Diff's, or one of the baselines; both draw in the same way.
 
-
-def _fill(network: Any, name: str, tensors: Mapping[str, Tensor], folder: Path) -> None:
-    mine = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
-    try:
-        network.load_state_dict({key: value.float() for key, value in mine.items()})
-    except RuntimeError:
-        raise ArtifactError(
-            f"{folder} holds weights of another shape than its config.json says; export the model again."
-        ) from None
+    Raises `ArtifactError` where the folder is damaged or holds another kind of model.
+    """
+    kind = open_generator(folder, KIND, BASELINE_KIND).config["kind"]
+    found = Generator if kind == KIND else BaselineGenerator
+    return found.load(folder, text_encoder=text_encoder, device=device)

@@ -88,11 +88,16 @@ class TrainDiffusionConfig:
             raise ConfigError(f"wordings={self.wordings} needs terms; give --labels, or --wordings report.")
 
     def settled(self) -> TrainDiffusionConfig:
-        """The same settings with the disputed points as `preset` has them, and the schedule as long as the run."""
+        """The same settings with the disputed points as `preset` has them, and the schedule as long as the run.
+
+        A network that is never without its condition is not guided: it would be asked what it never learnt.
+        """
         model = preset(self.preset, self.model) if self.preset else self.model
+        scale = self.sampling.guidance_scale if model.condition.drop_all else 1.0
+        sampling = dataclasses.replace(self.sampling, guidance_scale=scale)
         warmup = min(self.optimizer.warmup_steps, self.steps - 1)
         optimizer = dataclasses.replace(self.optimizer, decay_steps=self.steps, warmup_steps=warmup)
-        return dataclasses.replace(self, model=model, optimizer=optimizer)
+        return dataclasses.replace(self, model=model, optimizer=optimizer, sampling=sampling)
 
 
 TRAIN_DIFFUSION = {

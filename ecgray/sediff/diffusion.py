@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from ecgray.sediff.condition import Condition
+from ecgray.sediff.diffusets import PeerUNet
 from ecgray.sediff.diffusion_config import DiffusionConfig
 from ecgray.sediff.schedule import Schedule
 from ecgray.sediff.simulator_loss import BeatSimulator
@@ -23,7 +24,8 @@ class Diffusion(nn.Module):
         super().__init__()
         self.config, self.latent_channels = config, latent_channels
         self.schedule = Schedule(config.schedule)
-        self.denoiser = FilmUNet(config, latent_channels=latent_channels)
+        network = {"film": FilmUNet, "diffusets": PeerUNet}[config.denoiser.kind]
+        self.denoiser: FilmUNet | PeerUNet = network(config, latent_channels=latent_channels)
 
     def context(self, condition: Condition) -> Context:
         """What every step of a sampling reads of its condition."""

@@ -37,6 +37,8 @@ class ScheduleConfig:
     """Weigh each step by min(SNR, gamma) / SNR (in units of epsilon), as Hang et al.; 0 turns it off, they use 5."""
     skipped_ends: int = 0
     """Steps at either end that are never drawn in training; the peer draws t from 1 to 998."""
+    clip: bool = False
+    """Whether ddpm and ddim hold z_0-hat within [-1, 1]: the peer does, whose latents have a deviation of 0.18."""
 
     def __post_init__(self) -> None:
         if not 0 < self.beta_first < self.beta_last < 1:
@@ -60,6 +62,8 @@ class DenoiserConfig:
 
     kind: Literal["film", "diffusets"] = "film"
     """film: kernel 3, time and context by FiLM (App. F); diffusets: the peer's, kernel 7 and seven levels (App. D)."""
+    levels: int = 7
+    """Levels of the peer's network, from the latent's 4 channels on, each twice as wide as the one before."""
     width: int = 128
     """Channels of the film network's first level."""
     multipliers: tuple[int, ...] = (1, 2, 4, 4)
@@ -86,6 +90,8 @@ class DenoiserConfig:
             )
         if len(self.multipliers) > 6:
             raise ConfigError(f"multipliers={self.multipliers}; 128 steps can be halved five times, six levels.")
+        if not 2 <= self.levels <= 8:
+            raise ConfigError(f"levels={self.levels} must lie between 2 and 8; the peer has 7, from 4 to 256 channels.")
         odd = [each for each in self.multipliers if each * self.width % self.heads]
         if odd:
             raise ConfigError(f"heads={self.heads} must divide the channels of each level, as {odd[0] * self.width}.")
@@ -101,6 +107,8 @@ class ConditionConfig:
     """text: one token a text, as the paper; words: one for each word or piece of a word."""
     text_width: int = 768
     """Numbers in a vector of the text encoder."""
+    joined: bool = False
+    """Whether text and raw age, sex and heart rate are one vector, as the peer's; else a token each and learned."""
     most_tokens: int = 64
     """Words of a text that are read, at the most."""
     experience: bool = True
@@ -117,6 +125,11 @@ class ConditionConfig:
             raise ConfigError(f"drop_all={self.drop_all} and drop_each={self.drop_each} must lie in [0, 1).")
         if self.text_width < 1 or self.most_tokens < 1:
             raise ConfigError(f"text_width={self.text_width} and most_tokens={self.most_tokens} must be at least 1.")
+        if self.joined and (self.tokens != "text" or self.experience or not self.metadata):
+            raise ConfigError(
+                f"joined={self.joined} needs tokens=text, no experience and metadata, as the peer has them; set them "
+                "by --preset peer."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +172,13 @@ class DiffusionConfig:
     simulator: SimulatorLossConfig = field(default_factory=SimulatorLossConfig)
     """What it must keep to."""
 
+    def __post_init__(self) -> None:
+        if self.condition.joined and self.denoiser.kind != "diffusets":
+            raise ConfigError(
+                f"joined={self.condition.joined} is the peer's condition and kind={self.denoiser.kind} reads tokens; "
+                "set both by --preset peer."
+            )
+
     @property
     def preset_name(self) -> str:
         """What results and cards say: the preset, and which of its choices this model does not follow.
@@ -186,9 +206,9 @@ def preset(name: Preset, config: DiffusionConfig) -> DiffusionConfig:
 
 _PRESETS: dict[Preset, dict[str, dict[str, Any]]] = {
     "ours": {
-        "schedule": {"path": "linear", "prediction": "v", "skipped_ends": 0},
+        "schedule": {"path": "linear", "prediction": "v", "skipped_ends": 0, "clip": False},
         "denoiser": {"kind": "film"},
-        "condition": {"experience": True, "metadata": True, "drop_all": 0.15, "drop_each": 0.1},
+        "condition": {"joined": False, "experience": True, "metadata": True, "drop_all": 0.15, "drop_each": 0.1},
         "simulator": {
             "lambda_euler": 3e-3,
             "gamma_inter_lead": 5e-2,
@@ -200,9 +220,16 @@ _PRESETS: dict[Preset, dict[str, dict[str, Any]]] = {
     },
     # App. D and App. F describe two networks; D's is the one with numbers.
     "paper": {
-        "schedule": {"path": "linear", "prediction": "epsilon", "skipped_ends": 0},
+        "schedule": {"path": "linear", "prediction": "epsilon", "skipped_ends": 0, "clip": False},
         "denoiser": {"kind": "diffusets"},
-        "condition": {"tokens": "text", "experience": True, "metadata": True, "drop_all": 0.15, "drop_each": 0.0},
+        "condition": {
+            "tokens": "text",
+            "joined": False,
+            "experience": True,
+            "metadata": True,
+            "drop_all": 0.15,
+            "drop_each": 0.0,
+        },
         "simulator": {
             "lambda_euler": 3e-3,
             "gamma_inter_lead": 5e-2,
@@ -213,16 +240,23 @@ _PRESETS: dict[Preset, dict[str, dict[str, Any]]] = {
         },
     },
     "peer": {
-        "schedule": {"path": "linear", "prediction": "epsilon", "skipped_ends": 1},
+        "schedule": {"path": "linear", "prediction": "epsilon", "skipped_ends": 1, "clip": True},
         "denoiser": {"kind": "diffusets"},
-        "condition": {"tokens": "text", "experience": False, "metadata": True, "drop_all": 0.0, "drop_each": 0.0},
+        "condition": {
+            "tokens": "text",
+            "joined": True,
+            "experience": False,
+            "metadata": True,
+            "drop_all": 0.0,
+            "drop_each": 0.0,
+        },
         "simulator": {"lambda_euler": 0.0, "gamma_inter_lead": 0.0},
     },
 }
 
 SIZES: dict[str, DiffusionConfig] = {
     "debug": DiffusionConfig(
-        denoiser=DenoiserConfig(width=16, multipliers=(1, 2), blocks=1, heads=2, context_width=32)
+        denoiser=DenoiserConfig(width=16, multipliers=(1, 2), blocks=1, heads=2, context_width=32, levels=3)
     ),
     "laptop": DiffusionConfig(
         denoiser=DenoiserConfig(width=32, multipliers=(1, 2, 4, 4), blocks=1, heads=4, context_width=128)

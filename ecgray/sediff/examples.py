@@ -14,8 +14,11 @@ import torch
 from jaxtyping import Float32, Int64
 
 from ecgray.sediff.condition import Condition
+from ecgray.sediff.conditions import Conditions
 from ecgray.sediff.diffusion import DiffusionBatch
-from ecgray.sediff.texts import TextVectors
+from ecgray.sediff.diffusion_config import ConditionConfig
+from ecgray.sediff.texts import TextVectors, encode_texts
+from ecgray.text.encoders import TextEncoder
 
 _ARRAYS = ("latents", "texts", "reports", "numbers", "cls", "heart_rate_bpm")
 
@@ -72,6 +75,25 @@ class Examples:
             for name in _ARRAYS
         }
         return Examples(**found, vectors=TextVectors.load(folder))
+
+
+def make_examples(
+    rows: Conditions,
+    latents: Float32[np.ndarray, "record latent step"],
+    encoder: TextEncoder,
+    rules: ConditionConfig,
+) -> Examples:
+    """What is said of some records beside what each of them is, every distinct text encoded once."""
+    distinct, (reports, terms, experience) = number_texts([rows.reports, rows.terms, rows.experience])
+    return Examples(
+        latents=latents,
+        texts=np.stack([reports, terms], axis=1),
+        reports=experience,
+        numbers=rows.numbers,
+        cls=rows.cls,
+        heart_rate_bpm=rows.numbers[:, 2].copy(),
+        vectors=encode_texts(distinct, encoder, tokens=rules.tokens, most_tokens=rules.most_tokens),
+    )
 
 
 def number_texts(columns: Sequence[Sequence[str]]) -> tuple[list[str], list[Int64[np.ndarray, "_"]]]:

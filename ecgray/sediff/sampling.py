@@ -49,7 +49,7 @@ def make_scheduler(config: ScheduleConfig, sampling: SamplingConfig) -> Any:
                 f"sampler={sampling.sampler} needs a diffusion of epsilon or v, and this one was trained on the flow; "
                 "use dpm++ or sde-dpm++."
             )
-        scheduler: Any = DDIMScheduler(**common, clip_sample=False, set_alpha_to_one=True)
+        scheduler: Any = DDIMScheduler(**common, clip_sample=config.clip, set_alpha_to_one=True)
     else:
         scheduler = DPMSolverMultistepScheduler(
             **common,

@@ -1,7 +1,7 @@
 """The experience report r: what a writer is told of a record, and what its paragraph must be (SE-Diff App. E).
 
-A writer knows the record's own report, heart rate, age and sex, and the ECG reports of the retrieved admissions. It does
-not know the intervals that were measured: they are what a generator is to be judged by.
+A writer knows the record's own report, heart rate, age and sex, and the ECG reports of the retrieved admissions. It
+does not know the intervals that were measured: they are what a generator is to be judged by.
 """
 
 from __future__ import annotations
@@ -46,30 +46,11 @@ _DATE = re.compile(
 )
 _TITLE = re.compile(r"\b(?:Mrs?|Ms|Dr|Prof|Doctor|Nurse|Sir)\b\.?\s+[A-Z]|\bM\.?D\.?\b")
 _CAPITAL = re.compile(r"(?<![.!?:]\s)(?<!\A)\b[A-Z][a-z]{2,}")
-_EPONYMS = frozenset(
-    [
-        "Wolff",
-        "Parkinson",
-        "White",
-        "Mobitz",
-        "Wenckebach",
-        "Brugada",
-        "Bachmann",
-        "Bazett",
-        "Fridericia",
-        "Lown",
-        "Ganong",
-        "Levine",
-        "Sokolow",
-        "Lyon",
-        "Cornell",
-        "Ashman",
-        "Mahaim",
-        "Osborn",
-        "Twelve",
-        "Lead",
-    ]
-)
+_EPONYMS = {
+    *("Wolff", "Parkinson", "White", "Mobitz", "Wenckebach", "Brugada", "Bachmann", "Lown", "Ganong", "Levine"),
+    *("Sokolow", "Lyon", "Cornell", "Ashman", "Mahaim", "Osborn", "Bazett", "Fridericia"),
+}
+"""Names that belong to findings."""
 _ADVICE = re.compile(
     r"\b(?:recommend\w*|prescri\w+|administ\w+|anticoagula\w+|cardioversion|follow-up|treat(?:ed|ing|ment)?|therapy)\b",
     re.IGNORECASE,

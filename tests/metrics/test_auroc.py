@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from ecgray.metrics import auroc as module
+from ecgray.metrics import bootstrap
 from ecgray.metrics.auroc import Scores, auroc, interval, score_classes
 
 
@@ -56,7 +56,7 @@ def test_each_resample_equals_scikit_learn_on_the_records_of_its_patients(monkey
     """With the records repeated as often as their patient was drawn; blocks of resamples change nothing."""
     truth, score, patients = _drawn(2)
     whole = score_classes(truth, score, patients=patients, resamples=7, seed=5)
-    monkeypatch.setattr(module, "_BLOCK_WEIGHTS", 150 * 3)
+    monkeypatch.setattr(bootstrap, "_BLOCK_WEIGHTS", 150 * 3)
     scores = score_classes(truth, score, patients=patients, resamples=7, seed=5)
     np.testing.assert_array_equal(scores.resampled, whole.resampled)
     identities, patient = np.unique(patients, return_inverse=True)
