@@ -17,7 +17,7 @@ from ecgray.sediff.blocks import Double, Halve, group_norm
 from ecgray.sediff.condition import Condition, sinusoids
 from ecgray.sediff.unet import FilmBlock, zeroed
 
-SIGMA_DATA, SIGMA_MIN, SIGMA_MAX = 0.5, 0.002, 80.0
+SIGMA_DATA, SIGMA_MIN = 0.5, 0.002
 TIME_WAVES = 64
 
 

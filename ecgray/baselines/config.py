@@ -80,14 +80,17 @@ class BeatDiffConfig:
     """Mean of the logarithm of the noise in training, p_mean."""
     sigma_log_std: float = 1.2
     """Its deviation, p_std."""
+    sigma_max: float = 10.0
+    """The noise that drawing begins with. Karras et al. have 80, which one training beat in 600,000 is given."""
     resting_bpm: float = 75.0
     """Heart rate of the strip where none is asked for."""
 
     def __post_init__(self) -> None:
-        if self.width < 1 or not self.sigma_log_std > 0 or not 20 <= self.resting_bpm <= 300:
+        if self.width < 1 or not self.sigma_log_std > 0 or not self.sigma_max > 1 or not 20 <= self.resting_bpm <= 300:
             raise ConfigError(
-                f"beatdiff has width={self.width}, sigma_log_std={self.sigma_log_std} and "
-                f"resting_bpm={self.resting_bpm}; the first two must be positive and the rate within 20 to 300."
+                f"beatdiff has width={self.width}, sigma_log_std={self.sigma_log_std}, sigma_max={self.sigma_max} and "
+                f"resting_bpm={self.resting_bpm}; the first two must be positive, sigma_max above 1 and the rate "
+                "within 20 to 300."
             )
 
 
@@ -155,7 +158,7 @@ SIZES: dict[str, BaselineConfig] = {
         told=16,
         wgan=WganConfig(width=4, noise=8, critic_steps=2),
         sssd=SssdConfig(width=8, layers=2, states=8, trained_steps=20, beta_last=0.5),
-        beatdiff=BeatDiffConfig(width=8),
+        beatdiff=BeatDiffConfig(width=8, sigma_log_mean=1.5),
     ),
     "laptop": BaselineConfig(
         wgan=WganConfig(width=24), sssd=SssdConfig(width=48, layers=6, states=32), beatdiff=BeatDiffConfig(width=32)

@@ -10,7 +10,7 @@ from diffusers import DDIMScheduler, EDMDPMSolverMultistepScheduler
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from ecgray.baselines.beatdiff import SIGMA_DATA, SIGMA_MAX, SIGMA_MIN, BeatDiff
+from ecgray.baselines.beatdiff import SIGMA_DATA, SIGMA_MIN, BeatDiff
 from ecgray.baselines.config import BEAT_SAMPLES, LEADS_DRAWN, STRIP_SAMPLES, BaselineConfig
 from ecgray.baselines.signals import to_recordings
 from ecgray.baselines.sssd import Sssd
@@ -40,7 +40,8 @@ class Baseline(nn.Module):
     def __init__(self, config: BaselineConfig) -> None:
         super().__init__()
         self.config = config
-        self.network: Wgan | Sssd | BeatDiff = {"wgan": Wgan, "sssd": Sssd, "beatdiff": BeatDiff}[config.kind](config)
+        kinds: dict[str, type[Wgan | Sssd | BeatDiff]] = {"wgan": Wgan, "sssd": Sssd, "beatdiff": BeatDiff}
+        self.network = kinds[config.kind](config)
         self.register_buffer("std", torch.ones(()))
 
     def forward(
@@ -104,6 +105,7 @@ def draw_strips(
     scheduler: Any = DDIMScheduler(
         num_train_timesteps=len(kept),
         trained_betas=(1 - kept / before).cpu().double().numpy(),
+        prediction_type="v_prediction",
         clip_sample=False,
         timestep_spacing="trailing",
     )
@@ -129,7 +131,7 @@ def draw_beats(
 ) -> Float[Tensor, "batch lead=8 sample=176"]:
     """The reverse process of the beats by diffusers: DPM-Solver++ over the noise levels of Karras et al."""
     scheduler: Any = EDMDPMSolverMultistepScheduler(
-        sigma_min=SIGMA_MIN, sigma_max=SIGMA_MAX, sigma_data=SIGMA_DATA, final_sigmas_type="zero"
+        sigma_min=SIGMA_MIN, sigma_max=network.sizes.sigma_max, sigma_data=SIGMA_DATA, final_sigmas_type="zero"
     )
     scheduler.set_timesteps(sampling.steps)
     beat = gaussian(keys, 0, (LEADS_DRAWN, BEAT_SAMPLES)) * float(scheduler.init_noise_sigma)

@@ -1,7 +1,8 @@
 """A diffusion of strips, 8 leads at 100 Hz, with residual blocks of state spaces (the idea of SSSD-ECG).
 
 A block adds time, mixes the samples by a state space, adds the condition, mixes them again, and passes a gate; half of
-what comes out goes on, half is summed up over all blocks, as in WaveNet.
+what comes out goes on, half is summed up over all blocks, as in WaveNet. The network says v = a epsilon - b z_0, as our
+own diffusion does, where SSSD-ECG says epsilon: both are trained in the same terms.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class GatedBlock(nn.Module):
 
 
 class Sssd(nn.Module):
-    """The noise in a strip, and the steps of noise itself: z_t = a_t z_0 + b_t epsilon."""
+    """What is left of noise and strip, and the steps of noise itself: z_t = a_t z_0 + b_t epsilon."""
 
     signal: Tensor
     noise: Tensor
@@ -74,20 +75,22 @@ class Sssd(nn.Module):
         time: Int64[Tensor, " batch"],
         told: Float[Tensor, "batch told"],
     ) -> Float[Tensor, "batch lead=8 sample"]:
-        """epsilon-hat."""
+        """v-hat."""
         when = self.time(sinusoids(time, TIME_WAVES))
-        features, total = F.silu(self.first(noised)), torch.zeros((), device=noised.device)
+        features = self.first(noised)
+        total = features
         for block in self.blocks:
             features, kept = block(features, when, told)
             total = total + kept
-        return self.last(total / math.sqrt(len(self.blocks)))
+        return self.last(total / math.sqrt(len(self.blocks) + 1))
 
     def loss(
         self, strip: Float[Tensor, "batch lead=8 sample"], condition: Condition, generator: torch.Generator
     ) -> Float[Tensor, ""]:
-        """Mean squared error of the noise at drawn steps."""
+        """Mean squared error of v at drawn steps."""
         time = torch.randint(len(self.signal), (len(strip),), generator=generator, device=generator.device)
         noise = torch.randn(strip.shape, generator=generator, device=generator.device).to(strip.device)
         time = time.to(strip.device)
-        noised = self.signal[time, None, None] * strip + self.noise[time, None, None] * noise
-        return (self(noised, time, self.told(condition)) - noise).square().mean()
+        a, b = self.signal[time, None, None], self.noise[time, None, None]
+        said = self(a * strip + b * noise, time, self.told(condition))
+        return (said - (a * noise - b * strip)).square().mean()

@@ -297,6 +297,7 @@ def export(plan: DiffusionPlan) -> dict[str, Any]:
             "trained_on": input_hash(config.records),
             "sampling": to_json(config.sampling),
         },
+        half=config.half,
     )
     return figures | {"preset": config.model.preset_name, "model": str(plan.out / "model")}
 

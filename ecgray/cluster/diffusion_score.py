@@ -22,7 +22,8 @@ from ecgray.waveform.delineator.reader import WaveReader
 from ecgray.waveform.paper import draw_paper
 
 STD_GATE, NOISE_GATE, RATE_GATE_BPM = 0.1, 1e-3, 10.0
-"""Deviation of drawn latents from the true ones' at the most; squared error of the noise at t = 998; heart rate."""
+"""Deviation of drawn latents from the true ones' at the most; squared error of the noise at t = 998 above what nobody
+could tell apart from it, the latent itself; heart rate."""
 _NOISIEST = 998
 
 
@@ -40,11 +41,12 @@ def score_generator(
     drawn = generator.latents(prompts, seed=seed, sampling=sampling, batch_size=64, bf16=bf16)
     ecg = generator.decode(drawn, batch_size=64)
     ratio = float(drawn.float().std()) / float(np.std(latents[:4096]))
-    noise = noise_error(generator, latents[:64], seed=seed)
+    noise, least = noise_error(generator, latents[:64], seed=seed)
     found, rates = rate_figures(ecg, told)
     figures: dict[str, Any] = {
         "latent_std_ratio": round(ratio, 4),
         "noise_error_at_998": float(f"{noise:.3g}"),
+        "noise_error_left_by_latents": float(f"{least:.3g}"),
         **found,
     }
     median = found["heart_rate_error_bpm"]
@@ -52,7 +54,7 @@ def score_generator(
         words
         for missed, words in (
             (abs(ratio - 1) > STD_GATE, "drawn latents spread otherwise than true ones, by more than a tenth"),
-            (not noise < NOISE_GATE, "the noise at t = 998 is off by more than 1e-3"),
+            (not noise - least < NOISE_GATE, "the noise at t = 998 is off by more than 1e-3 above what latents leave"),
             (median is None or median > RATE_GATE_BPM, "heart rates are off by more than 10 bpm in the median"),
         )
         if missed
@@ -89,8 +91,14 @@ def picture_of(prompt: Prompt, ecg: Float32[np.ndarray, "lead=12 time=5000"], ra
 
 
 @torch.inference_mode()
-def noise_error(generator: Generator, latents: Float32[np.ndarray, "record latent step"], *, seed: int) -> float:
-    """Mean squared error of the noise that the denoiser finds at t = 998, of true latents, told nothing."""
+def noise_error(
+    generator: Generator, latents: Float32[np.ndarray, "record latent step"], *, seed: int
+) -> tuple[float, float]:
+    """Mean squared error of the noise that the denoiser finds at t = 998, of true latents, told nothing.
+
+    And what is left to one that takes all of z_t for noise: (a / b)^2 times the latents' mean square, 1.6e-3 for latents
+    of deviation 1 on the linear path. The peer's latents have a deviation of 0.18, and a thirtieth of that.
+    """
     schedule, device = generator.diffusion.schedule, generator.device
     latent = torch.from_numpy(np.array(latents)).to(device)
     keys = stream_keys(seed, torch.arange(len(latent), device=device))
@@ -99,4 +107,6 @@ def noise_error(generator: Generator, latents: Float32[np.ndarray, "record laten
     noised = schedule.noised(latent, noise, time)
     told = generator.condition([Prompt(text="-")] * len(latent)).nothing()
     said = generator.diffusion(noised, time, told)
-    return float((schedule.implied_noise(noised, said, time) - noise).square().mean())
+    error = float((schedule.implied_noise(noised, said, time) - noise).square().mean())
+    a, b = schedule.at(time[:1])
+    return error, float((a / b).square() * latent.square().mean())

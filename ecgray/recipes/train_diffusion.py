@@ -77,6 +77,8 @@ class TrainDiffusionConfig:
     """CPUs, and threads, of each."""
     gpu: bool = False
     """A GPU for each."""
+    half: bool = False
+    """Store the weights in float16 (half the bytes), as those that ship are."""
     bf16: bool = True
     """Compute in bfloat16 where it is safe (autocast); weights stay float32."""
 

@@ -24,8 +24,8 @@ class Diffusion(nn.Module):
         super().__init__()
         self.config, self.latent_channels = config, latent_channels
         self.schedule = Schedule(config.schedule)
-        network = {"film": FilmUNet, "diffusets": PeerUNet}[config.denoiser.kind]
-        self.denoiser: FilmUNet | PeerUNet = network(config, latent_channels=latent_channels)
+        network: type[FilmUNet | PeerUNet] = FilmUNet if config.denoiser.kind == "film" else PeerUNet
+        self.denoiser = network(config, latent_channels=latent_channels)
 
     def context(self, condition: Condition) -> Context:
         """What every step of a sampling reads of its condition."""
