@@ -54,7 +54,7 @@ def score_generator(
         words
         for missed, words in (
             (abs(ratio - 1) > STD_GATE, "drawn latents spread otherwise than true ones, by more than a tenth"),
-            (not noise - least < NOISE_GATE, "the noise at t = 998 is off by more than 1e-3 above what latents leave"),
+            (not noise - least < NOISE_GATE, "the noise at t = 998 is off by 1e-3 more than latents leave"),
             (median is None or median > RATE_GATE_BPM, "heart rates are off by more than 10 bpm in the median"),
         )
         if missed

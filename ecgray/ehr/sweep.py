@@ -1,7 +1,8 @@
 """How good retrieval is at other weights and numbers of neighbours, on patients whom the pool does not hold.
 
 The paper asks a language model for a mark (App. K), which nobody can repeat; here what was retrieved is held against
-the record itself: how many of its own findings the neighbours' ECG reports state, how many of its own diagnoses they have.
+the record itself: how many of its own findings the neighbours' ECG reports state, how many of its own diagnoses they
+have.
 """
 
 from __future__ import annotations
