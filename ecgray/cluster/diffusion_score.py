@@ -96,8 +96,8 @@ def noise_error(
 ) -> tuple[float, float]:
     """Mean squared error of the noise that the denoiser finds at t = 998, of true latents, told nothing.
 
-    And what is left to one that takes all of z_t for noise: (a / b)^2 times the latents' mean square, 1.6e-3 for latents
-    of deviation 1 on the linear path. The peer's latents have a deviation of 0.18, and a thirtieth of that.
+    And what is left to one that takes all of z_t for noise: (a / b)^2 times the latents' mean square, 1.6e-3 for
+    latents of deviation 1 on the linear path. The peer's have a deviation of 0.18, and a thirtieth of that.
     """
     schedule, device = generator.diffusion.schedule, generator.device
     latent = torch.from_numpy(np.array(latents)).to(device)
