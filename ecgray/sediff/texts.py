@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Bool, Float, Float16, Int64
 from torch import Tensor
 
-from ecgray.text.encoders import TextEncoder
+from ecgray.errors import ConfigError
+from ecgray.text.encoders import TextEncoder, TokenEncoder
 
 _CHUNK = 1024
 
@@ -60,7 +61,12 @@ class TextVectors:
 def encode_texts(
     texts: Sequence[str], encoder: TextEncoder, *, tokens: Literal["text", "words"], most_tokens: int
 ) -> TextVectors:
-    """The vectors of distinct texts; an empty text has none."""
+    """The vectors of distinct texts; an empty text has none.
+
+    Raises `ConfigError` where words are asked for and the encoder gives whole texts only.
+    """
+    if tokens == "words" and not isinstance(encoder, TokenEncoder):
+        raise ConfigError(f"text encoder {encoder.name!r} gives no vectors of words; use tokens=text.")
     parts: list[np.ndarray] = [np.zeros((0, encoder.width), np.float16)]
     counts: list[int] = []
     for at in range(0, len(texts), _CHUNK):
@@ -69,6 +75,7 @@ def encode_texts(
             made = encoder.encode(some)
             rows = [made[n : n + 1] if text.strip() else made[:0] for n, text in enumerate(some)]
         else:
+            assert isinstance(encoder, TokenEncoder)
             rows = encoder.encode_tokens(some, most=most_tokens)
         parts += [row.astype(np.float16) for row in rows]
         counts += [len(row) for row in rows]

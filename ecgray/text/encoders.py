@@ -35,6 +35,11 @@ class TextEncoder(Protocol):
         """One float32 vector a text."""
         ...
 
+
+@runtime_checkable
+class TokenEncoder(TextEncoder, Protocol):
+    """A text encoder that can give a vector for each word too; all that ship can."""
+
     def encode_tokens(self, texts: Sequence[str], *, most: int) -> list[Float[np.ndarray, "_ width"]]:
         """One float32 vector for each word, or piece of a word, of each text; `most` of them at the most."""
         ...
@@ -42,7 +47,7 @@ class TextEncoder(Protocol):
 
 def load_text_encoder(
     spec: str, *, pooler: Pooler = "cls", max_tokens: int = 64, batch: int = 64, device: str = "cpu"
-) -> TextEncoder:
+) -> TokenEncoder:
     """The encoder that `spec` names: "lexical", a folder with a HF model, or a hub name.
 
     Raises `ConfigError` where there is no such folder, or it is not in the local cache while offline.
