@@ -152,7 +152,7 @@ def read_prompts(path: Path) -> list[Prompt]:
 
 def _like(config: GenerateConfig, like: Path) -> list[tuple[Prompt, str | None]]:
     sources = Sources(like, config.labels, config.intervals, config.experience)
-    wordings: Wordings = "report" if config.labels is None else "both"
+    wordings: Wordings = "both" if config.wordings == "report" and config.labels else config.wordings
     told = read_conditions(sources, splits=config.splits, wordings=wordings)
     rows = told.told()
     if not len(rows):

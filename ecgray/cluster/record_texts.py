@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Int64
 
 from ecgray.tables import LABELS, RECORDS, parquet_files, read_columns
+from ecgray.text.terms import narrowest
 from ecgray.training.shards import Selection, select
 
 
@@ -24,7 +25,7 @@ class RecordTexts:
 
     @staticmethod
     def read(records: Path, labels: Path | None) -> RecordTexts:
-        """The reports of a records table; where there are labels, their terms, joined by commas."""
+        """The reports of a records table; where there are labels, their narrowest terms, joined by commas."""
         if labels is None:
             fields = [RECORDS.field(name) for name in ("record_id", "report")]
             table = pa.concat_tables(read_columns(file, fields) for file in parquet_files(records))
@@ -32,7 +33,7 @@ class RecordTexts:
         else:
             fields = [LABELS.field(name) for name in ("record_id", "terms")]
             table = pa.concat_tables(read_columns(file, fields) for file in parquet_files(labels))
-            texts = pc.fill_null(pc.binary_join(table["terms"], ", "), "")
+            texts = pa.chunked_array([[", ".join(narrowest(terms or ())) for terms in table["terms"].to_pylist()]])
         return RecordTexts(table["record_id"].combine_chunks(), texts.combine_chunks())
 
     def of(self, record_ids: pa.Array) -> pa.Array:

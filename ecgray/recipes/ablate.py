@@ -49,6 +49,8 @@ class AblateConfig(TrainDiffusionConfig):
     """OUT of the same train_vae job with --model.loss.alpha-spec 0, for `w/o Spec`."""
     scorer: Path = tyro.MISSING
     """OUT of a train_scorer job."""
+    texts: Literal["report", "terms"] = "report"
+    """The text of each record in the table, as the generate job's `wordings`."""
     splits: tuple[str, ...] = ("test",)
     """Patients whose conditions are asked for in the table."""
     ecgs: int = 500
@@ -107,6 +109,7 @@ class AblateConfig(TrainDiffusionConfig):
             labels=self.labels,
             intervals=self.intervals,
             experience=self.experience,
+            wordings=self.texts,
             splits=self.splits,
             most=self.ecgs,
             seed=self.seed,

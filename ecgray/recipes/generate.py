@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import tyro
 
@@ -36,6 +36,8 @@ class GenerateConfig:
     """OUT of an ingest job: an ECG for what is said of each of its records, to be held against it."""
     labels: Path | None = None
     """With --like: OUT of its label job, whose terms are the text of records without a report."""
+    wordings: Literal["report", "terms"] = "report"
+    """With --like: the text is the report, and terms where there is none; or the terms of every record."""
     intervals: Path | None = None
     """With --like: OUT of its measure job, for heart rates that the recorder does not tell."""
     experience: Path | None = None

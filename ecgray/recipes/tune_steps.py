@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import tyro
 
@@ -37,6 +37,8 @@ class TuneStepsConfig:
     """OUT of its retrieve job."""
     scorer: Path = tyro.MISSING
     """OUT of a train_scorer job."""
+    texts: Literal["report", "terms"] = "report"
+    """The text of each record, as the generate job's `wordings`."""
     splits: tuple[str, ...] = ("test",)
     """Whose conditions."""
     ecgs: int = 100
@@ -91,6 +93,7 @@ class TuneStepsConfig:
             labels=self.labels,
             intervals=self.intervals,
             experience=self.experience,
+            wordings=self.texts,
             splits=self.splits,
             most=self.ecgs,
             out=self.out / "trials" / trial_name(sampling),
