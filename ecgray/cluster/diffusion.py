@@ -41,6 +41,7 @@ from ecgray.text.encoders import TextEncoder, load_text_encoder
 from ecgray.training.checkpoints import newest_checkpoint
 from ecgray.training.journal import read_journal
 from ecgray.training.order import Order
+from ecgray.training.patients import refuse_shared_patients
 from ecgray.waveform.fitting import Fit
 from ecgray.waveform.morphologies import fitted
 
@@ -86,6 +87,7 @@ def train_diffusion(config: TrainDiffusionConfig) -> dict[str, Any]:
     settled = config.settled()
     encoder = load_text_encoder(config.text_encoder, pooler=config.text_pooler)
     refuse_unfit(config, encoder)
+    refuse_shared_patients(table_folder(config.records, "records"))
     named = {
         name: getattr(config, name)
         for name in ("records", "latents", "vae", "labels", "intervals", "experience", "eta", "start")

@@ -28,8 +28,7 @@ from ecgray.tables import (
     table_folder,
     write_table,
 )
-from ecgray.waveform.morphologies import fitted
-from ecgray.waveform.stand_in import NORMAL, class_of
+from ecgray.waveform.morphologies import NORMAL, class_of, fitted
 
 if TYPE_CHECKING:
     from ecgray.recipes.evaluate import EvaluateConfig
@@ -107,7 +106,7 @@ def reference_of(config: EvaluateConfig, generated: Sequence[pa.Table]) -> Refer
     rows = who.take(pa.array(chosen))
     ids = rows["record_id"].combine_chunks()
     own = RecordTexts.read(records, None).of(ids).to_pylist()
-    labels = _terms(config, ids)
+    labels, classes = _terms(config, ids), fitted().classes
     empty = [", ".join(terms) or text for terms, text in zip(labels, own, strict=True)]
     wanted = [asked.get(name, (None, np.nan)) for name in ids.to_pylist()]
     return Reference(
@@ -116,7 +115,7 @@ def reference_of(config: EvaluateConfig, generated: Sequence[pa.Table]) -> Refer
         splits=rows["split"].to_numpy(),
         text=tuple(said or text for (said, _), text in zip(wanted, empty, strict=True)),
         asked_bpm=np.array([bpm for _, bpm in wanted], float),
-        terms=tuple(class_of(terms, fitted()) for terms in labels),
+        terms=tuple(classes[at] if (at := class_of(terms, classes)) >= 0 else NORMAL for terms in labels),
     )
 
 

@@ -14,9 +14,9 @@ from jaxtyping import Float32, Int64
 
 from ecgray.errors import ConfigError
 from ecgray.sediff.prompts import MOST_CHARACTERS, Prompt
-from ecgray.sediff.simulator_loss import class_of
 from ecgray.tables import EXPERIENCE, INTERVALS, LABELS, RECORDS, parquet_files, read_columns, table_folder
 from ecgray.text.terms import narrowest
+from ecgray.waveform.morphologies import class_of
 
 Wordings = Literal["report", "terms", "both"]
 _PLAUSIBLE_RR_MS = (200.0, 3000.0)

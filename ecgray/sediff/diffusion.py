@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from ecgray.sediff.condition import Condition
+from ecgray.sediff.config import LATENT_STEPS
 from ecgray.sediff.diffusets import PeerUNet
 from ecgray.sediff.diffusion_config import DiffusionConfig
 from ecgray.sediff.schedule import Schedule
@@ -26,6 +27,11 @@ class Diffusion(nn.Module):
         self.schedule = Schedule(config.schedule)
         network: type[FilmUNet | PeerUNet] = FilmUNet if config.denoiser.kind == "film" else PeerUNet
         self.denoiser = network(config, latent_channels=latent_channels)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Channels and steps of a latent."""
+        return self.latent_channels, LATENT_STEPS
 
     def context(self, condition: Condition) -> Context:
         """What every step of a sampling reads of its condition."""

@@ -13,7 +13,7 @@ values that have a deviation of 0.2, 0.14 are left (0.09 at 10 steps; evenly in 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
@@ -22,14 +22,32 @@ from torch import Tensor
 
 from ecgray.errors import ConfigError
 from ecgray.sediff.condition import Condition
-from ecgray.sediff.config import LATENT_STEPS
-from ecgray.sediff.diffusion import Diffusion
 from ecgray.sediff.diffusion_config import TRAINED_STEPS, ScheduleConfig
 from ecgray.sediff.noise import gaussian
 from ecgray.sediff.sampling_config import SamplingConfig
-from ecgray.sediff.schedule import DIFFUSERS_NAMES
+from ecgray.sediff.schedule import DIFFUSERS_NAMES, Schedule
+from ecgray.sediff.unet import Context
 
 _PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction", "flow": "flow_prediction"}
+
+
+class Denoises(Protocol):
+    """Whatever can be sampled: our diffusion of latents, a baseline's of strips or of beats."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """How much noise there is at each step."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and steps of what is drawn."""
+
+    @property
+    def denoiser(self) -> Callable[..., Tensor]:
+        """Of what is noised, of times and of a context: what the schedule's prediction asks for."""
+
+    def context(self, condition: Condition) -> Context:
+        """What every step reads of its condition."""
 
 
 def make_scheduler(config: ScheduleConfig, sampling: SamplingConfig) -> Any:
@@ -66,7 +84,7 @@ def make_scheduler(config: ScheduleConfig, sampling: SamplingConfig) -> Any:
 
 @torch.inference_mode()
 def sample(
-    diffusion: Diffusion,
+    diffusion: Denoises,
     condition: Condition,
     keys: Int64[Tensor, " batch"],
     config: SamplingConfig,
@@ -75,17 +93,18 @@ def sample(
     progress: Callable[[], object] | None = None,
 ) -> Float[Tensor, "batch latent step"]:
     """One scaled latent a condition; `keys` come from `stream_keys`. `progress` is called after every step."""
-    scheduler = make_scheduler(diffusion.config.schedule, config)
+    path = diffusion.schedule.config
+    scheduler = make_scheduler(path, config)
     scale = config.guidance_scale
     guided = scale != 1
     told = condition if scale == 1 else condition.beside(condition.nothing())
-    latent = gaussian(keys, 0, (diffusion.latent_channels, LATENT_STEPS)) * float(scheduler.init_noise_sigma)
+    latent = gaussian(keys, 0, diffusion.shape) * float(scheduler.init_noise_sigma)
     with torch.autocast(keys.device.type, dtype=torch.bfloat16, enabled=bf16):
         context = diffusion.context(told)
         for number, step in enumerate(scheduler.timesteps, 1):
             both = torch.cat([latent, latent]) if guided else latent
             # The flow's sigma of step t is (t + 1) / T, and diffusers calls that time sigma T.
-            time = step.float() - (1 if diffusion.config.schedule.path == "flow" else 0)
+            time = step.float() - (1 if path.path == "flow" else 0)
             said = diffusion.denoiser(both, time.expand(len(both)).to(keys.device), context).float()
             if guided:
                 conditional, free = said.chunk(2)

@@ -9,7 +9,6 @@ beat itself. Slopes are in mV/s.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,41 +34,6 @@ IDENTITIES = (
     ("aVF", "II", "III", 0.5, 0.5),
 )
 """Eq. 19 as (child, parent, parent, weight, weight). The first three are one identity, three times."""
-
-PRIORITY = (
-    "left bundle branch block",
-    "right bundle branch block",
-    "incomplete right bundle branch block",
-    "left anterior fascicular block",
-    "anterior myocardial infarction",
-    "anteroseptal myocardial infarction",
-    "inferior myocardial infarction",
-    "septal myocardial infarction",
-    "st elevation",
-    "st depression",
-    "left ventricular hypertrophy",
-    "ischemia",
-    "nondiagnostic t wave abnormality",
-    "first degree av block",
-    "atrial fibrillation",
-    "left atrial enlargement",
-    "high qrs voltage",
-    "sinus tachycardia",
-    "sinus bradycardia",
-    "normal ecg",
-)
-"""Which of a record's classes its beat is judged by: the one that shapes the beat most. Others follow, as fitted."""
-
-
-def class_of(terms: Collection[str], classes: tuple[str, ...]) -> int:
-    """The place among `classes` of the class that a record's beat is judged by; -1 where it carries none of them.
-
-    >>> class_of({"sinus tachycardia", "left bundle branch block"}, ("sinus tachycardia", "left bundle branch block"))
-    1
-    """
-    known = [name for name in classes if name in terms]
-    order = {name: place for place, name in enumerate(PRIORITY)}
-    return min((order.get(name, len(order)), classes.index(name)) for name in known)[1] if known else -1
 
 
 @dataclass(frozen=True)

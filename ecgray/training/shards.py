@@ -20,6 +20,7 @@ from ecgray.errors import ConfigError
 from ecgray.leads import LEADS
 from ecgray.tables import ECG_BYTES, RECORD_GROUP, RECORDS, SAMPLES, ecg_counts, parquet_files, read_table
 from ecgray.training.order import Order
+from ecgray.training.patients import refuse_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -85,11 +86,12 @@ def select(
     """The records of `split` that have a row of labels and carry none of `unseen_terms`, in the order of the files.
 
     Without labels all records of the split. Only the columns that identify a record are read. Raises `ConfigError`
-    where the tables do not fit each other.
+    where the tables do not fit each other, or a patient stands in split train and in another one.
     """
     files = parquet_files(records)
     group_rows = [_group_rows(path) for path in files]
     who = pa.concat_tables(pq.read_table(path, columns=["record_id", "subject_id", "split"]) for path in files)
+    refuse_shared(who["subject_id"], who["split"])
     labelled = read_table(labels, ["record_id", "terms"]) if labels else _without_terms(who["record_id"])
     match = pc.index_in(who["record_id"], value_set=labelled["record_id"].combine_chunks()).combine_chunks()
 

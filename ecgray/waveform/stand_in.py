@@ -17,23 +17,10 @@ from ecgray.waveform.fitting import Fit
 from ecgray.waveform.simulator import Waves, course_of, draw
 from ecgray.waveform.tachogram import draw_tachogram, resting
 
-NORMAL = "normal ecg"
-"""The class of a record of which nothing better is known."""
 IRREGULAR = "atrial fibrillation"
 _REGULAR_SHARE, _IRREGULAR_SHARE = 0.03, 0.18
 """Standard deviation of RR as a part of RR, in all classes and in atrial fibrillation."""
 SLOWEST_BPM, FASTEST_BPM = 25.0, 240.0
-
-
-def class_of(terms: Sequence[str], fit: Fit) -> str:
-    """The first of these terms that has a morphology, more special ones before the normal ECG.
-
-    >>> from ecgray.waveform.morphologies import fitted
-    >>> class_of(["cough", "normal ecg", "st depression"], fitted()), class_of([], fitted())
-    ('st depression', 'normal ecg')
-    """
-    known = [term for term in terms if term in fit.classes]
-    return next((term for term in known if term != NORMAL), NORMAL)
 
 
 def stand_ins(

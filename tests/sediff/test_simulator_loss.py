@@ -13,9 +13,9 @@ from ecgray.leads import LEADS
 from ecgray.sediff.config import SIZES as VAE_SIZES
 from ecgray.sediff.diffusion import Diffusion, DiffusionBatch, DiffusionLosses, diffusion_loss
 from ecgray.sediff.diffusion_config import SIZES, SimulatorLossConfig
-from ecgray.sediff.simulator_loss import BeatSimulator, class_of, frontal_slopes
+from ecgray.sediff.simulator_loss import BeatSimulator, frontal_slopes
 from ecgray.sediff.vae import Vae
-from ecgray.waveform.morphologies import fitted
+from ecgray.waveform.morphologies import class_of, fitted
 
 FIT = fitted()
 

@@ -7,8 +7,8 @@ import pytest
 
 from ecgray.leads import frontal_residual
 from ecgray.waveform.delineator.reader import WaveReader
-from ecgray.waveform.morphologies import fitted
-from ecgray.waveform.stand_in import IRREGULAR, NORMAL, stand_ins
+from ecgray.waveform.morphologies import NORMAL, fitted
+from ecgray.waveform.stand_in import IRREGULAR, stand_ins
 
 RATES = np.array([50.0, 75.0, 120.0])
 
