@@ -28,7 +28,7 @@ import pyarrow.csv as pa_csv
 from scipy.sparse import csr_matrix
 
 from ecgray.ehr.hospital import read_hospital
-from ecgray.ehr.profiles import Profiles, View
+from ecgray.ehr.profiles import Profiles, View, distinct
 from ecgray.ehr.similar import Searcher, Weights, build_pool
 
 K = 3
@@ -64,7 +64,7 @@ def draw_view(rows: int, shape: tuple[Any, ...], random: np.random.Generator) ->
     who = np.searchsorted(np.cumsum(size) / size.sum(), random.random(rare))
     share = np.cumsum(frequency[often:]) / frequency[often:].sum()
     found.append(np.minimum(who, rows - 1) * codes + often + np.searchsorted(share, random.random(rare)))
-    pairs = np.unique(np.concatenate(found))
+    pairs = distinct(np.concatenate(found))
     names = random.permutation(codes).astype(np.int32)
     return View(np.searchsorted(pairs, np.arange(rows + 1) * codes), names[pairs % codes], codes)
 
@@ -152,7 +152,7 @@ def measure(rows: int, queries: int) -> dict[str, Any]:
     return {
         "admissions": rows,
         "queries": len(asked),
-        "words": [len(view.words) for view in pool.views],
+        "columns": [len(view.columns) for view in pool.views],
         "build_cpu_s": round(built, 2),
         "index_mb": round(sum(array.nbytes for view in pool.views for array in vars(view).values()) / 1e6),
         "ours_cpu_ms": round(ours_ms, 2),

@@ -26,13 +26,14 @@ from ecgray.cluster.workers import Workers
 from ecgray.ehr.hospital import Hospital, hosp_folder, read_hospital
 from ecgray.ehr.linking import Links, link_ecgs
 from ecgray.ehr.profiles import Level
-from ecgray.ehr.retrieval import Experience, gather_experience, mean_overlap, refuse_patients_in_both_sets
+from ecgray.ehr.retrieval import Experience, gather_experience, mean_overlap
 from ecgray.ehr.similar import Searcher, Weights
 from ecgray.ehr.wording import findings
 from ecgray.ehr.writer import write_experience
 from ecgray.output import output_folder
 from ecgray.tables import EXPERIENCE, RECORDS, read_columns, read_table, table_folder, write_table, write_tables
 from ecgray.text.experience import case_of
+from ecgray.training.patients import refuse_shared
 
 if TYPE_CHECKING:
     from ecgray.recipes.retrieve import RetrieveConfig
@@ -67,7 +68,7 @@ def retrieve(config: RetrieveConfig) -> dict[str, Any]:
             return folder.done
         parts = rows_of(table_folder(config.records, "records").absolute())
         linked = pa.concat_tables(read_columns(part, _LINKED) for part in parts)
-        refuse_patients_in_both_sets(linked["subject_id"], linked["split"])
+        refuse_shared(linked["subject_id"], linked["split"])
         hospital = read_hospital(hosp, subjects=linked["subject_id"])
         _replace(hospital.admissions, folder.path / "admissions")
         _replace(hospital.quarantine, folder.path / "quarantine")

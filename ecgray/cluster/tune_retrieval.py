@@ -24,13 +24,14 @@ from ecgray.cluster.parts import rows_of
 from ecgray.cluster.preflight import check_room
 from ecgray.ehr.hospital import parse_times
 from ecgray.ehr.linking import Links
-from ecgray.ehr.retrieval import gather_experience, refuse_patients_in_both_sets
+from ecgray.ehr.retrieval import gather_experience
 from ecgray.ehr.similar import Weights
 from ecgray.ehr.sweep import SCORES, Questions, gather_questions, patient_interval, score_chance, score_retrieval
 from ecgray.ehr.sweep_picture import Trial, draw_sweep
 from ecgray.errors import ConfigError, TrainingError
 from ecgray.output import output_folder, write_bytes
 from ecgray.tables import EXPERIENCE, RECORDS, parquet_files, read_columns, read_table, table_folder, write_table
+from ecgray.training.patients import refuse_shared
 
 if TYPE_CHECKING:
     from ecgray.recipes.tune_retrieval import TuneRetrievalConfig
@@ -65,7 +66,7 @@ def _questions(config: TuneRetrievalConfig) -> Questions:
     )
     if not linked["record_id"].equals(told["record_id"]):
         raise ConfigError(f"{config.retrieved} was made from other records; give the --records of that retrieve job.")
-    refuse_patients_in_both_sets(told["subject_id"], told["split"])
+    refuse_shared(told["subject_id"], told["split"])
     admissions = read_table(config.retrieved / "admissions")
     row = pc.fill_null(pc.index_in(linked["admission_id"], value_set=admissions["admission_id"].combine_chunks()), -1)
     row = pc.if_else(pc.is_valid(linked["admission_id"]), row, -1).to_numpy().astype(np.int64)

@@ -48,6 +48,10 @@ class Piece:
     def numbers(self, name: str) -> tuple[Int64[np.ndarray, " row"], Bool[np.ndarray, " row"]]:
         """A column of ids as integers, and where it holds one (10000032 or 10000032.0); 0 elsewhere."""
         text = self.columns[name]
+        try:  # as nearly every piece is
+            return text.cast(pa.string()).cast(pa.int64()).to_numpy(), np.ones(len(text), bool)
+        except pa.ArrowInvalid:
+            pass
         plain = pc.match_substring_regex(text, r"^\s*[0-9]{1,15}(\.0*)?\s*$")
         found = pc.if_else(plain, text, b"0").cast(pa.string())
         whole = pc.cast(pc.replace_substring_regex(pc.utf8_trim_whitespace(found), r"\.0*$", ""), pa.int64())

@@ -28,6 +28,7 @@ from jaxtyping import Bool, Int64
 from ecgray.ehr.codes import category, icd
 from ecgray.ehr.csv_stream import Piece, Refused, read_pieces
 from ecgray.ehr.medications import drug_name
+from ecgray.ehr.profiles import distinct
 from ecgray.errors import ArchiveError
 from ecgray.tables import ADMISSIONS, EHR_QUARANTINE
 
@@ -183,7 +184,9 @@ def _icd_words(piece: Piece) -> tuple[list[str | None], Int64[np.ndarray, " row"
     """The distinct codes of a piece, None where there is none, and which of them each row holds."""
     codes, which_code = piece.words("icd_code")
     versions, which_version = piece.words("icd_version")
-    pairs, which = np.unique(which_code * len(versions) + which_version, return_inverse=True)
+    both = which_code * len(versions) + which_version
+    counts = np.bincount(both)
+    pairs, which = np.flatnonzero(counts), (np.cumsum(counts > 0) - 1)[both]
     words = [icd(codes[pair // len(versions)], versions[pair % len(versions)]) for pair in pairs.tolist()]
     return words, which, "code_missing"
 
@@ -216,7 +219,7 @@ def _gather_lists(
         refused.add(missing, piece.rows[known & (entry == -2)])
         kept = known & (entry >= 0)
         kept[kept] = wanted[stay[kept]]
-        pairs = np.unique(stay[kept] * (1 << 32) + entry[kept])  # once a piece, so that repeats never pile up
+        pairs = distinct(stay[kept] * (1 << 32) + entry[kept])  # once a piece, so that repeats never pile up
         stays.append(pairs >> 32)
         entries.append(pairs & 0xFFFFFFFF)
     return _lists(np.concatenate(stays), np.concatenate(entries), list(vocabulary), np.flatnonzero(wanted))
@@ -239,7 +242,7 @@ def _lists(
     alphabetic = sorted(range(len(vocabulary)), key=vocabulary.__getitem__)
     rank = np.empty(len(vocabulary), np.int64)
     rank[alphabetic] = np.arange(len(vocabulary))
-    pairs = np.unique(stays * (1 << 32) + rank[entries]) if len(stays) else np.zeros(0, np.int64)
+    pairs = distinct(stays * (1 << 32) + rank[entries])
     offsets = np.append(np.searchsorted(pairs, chosen << 32), len(pairs)).astype(np.int32)
     words = pa.array([vocabulary[at] for at in alphabetic], pa.string())
     return pa.ListArray.from_arrays(pa.array(offsets), words.take(pa.array(pairs & 0xFFFFFFFF)))
@@ -249,13 +252,13 @@ def _categories(codes: pa.ListArray) -> pa.ListArray:
     """The categories of each list of codes, each once; sorted codes have sorted categories."""
     coded = codes.values.dictionary_encode()
     names = [category(code) for code in coded.dictionary.to_pylist()]
-    distinct = sorted(set(names))
-    place = {name: at for at, name in enumerate(distinct)}
+    categories = sorted(set(names))
+    place = {name: at for at, name in enumerate(categories)}
     which = np.array([place[name] for name in names], np.int64)
     lengths = np.diff(codes.offsets.to_numpy())
     rows = np.repeat(np.arange(len(codes)), lengths)
     entries = which[coded.indices.to_numpy(zero_copy_only=False)] if len(coded) else np.zeros(0, np.int64)
-    return _lists(rows, entries, distinct, np.arange(len(codes)))
+    return _lists(rows, entries, categories, np.arange(len(codes)))
 
 
 def _quarantine_table(quarantine: dict[str, Refused]) -> pa.Table:

@@ -38,9 +38,9 @@ class View:
 
     def take(self, rows: Int64[np.ndarray, " chosen"]) -> View:
         """Some admissions, in this order."""
-        sizes = self.sizes()[rows]
+        sizes = self.starts[rows + 1] - self.starts[rows]
         starts = np.concatenate([[0], np.cumsum(sizes)])
-        entries = np.arange(starts[-1]) + np.repeat(self.starts[:-1][rows] - starts[:-1], sizes)
+        entries = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], sizes)
         return View(starts, self.codes[entries], self.names)
 
 
@@ -63,12 +63,23 @@ class Profiles:
         return np.stack([view.sizes() for view in self.views])
 
 
+def distinct(values: Int64[np.ndarray, " any"]) -> Int64[np.ndarray, " distinct"]:
+    """The sorted values, each once. `np.unique` does it by hashing, which takes ten times as long here.
+
+    >>> distinct(np.array([3, 1, 3])).tolist()
+    [1, 3]
+    """
+    ordered = np.sort(values)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
+
+
 def profiles_of(admissions: pa.Table, *, level: Level = "full") -> Profiles:
     """The profiles of a `tables.ADMISSIONS`; `level` 3 counts diagnoses and procedures by their first characters."""
     diagnoses = admissions["diagnoses" if level == "full" else "diagnoses_3"]
     procedures = _lists(admissions["procedures"])
     if level == "3":
-        procedures = pa.ListArray.from_arrays(procedures.offsets, pc.utf8_slice_codeunits(procedures.values, 0, 9))
+        short = pc.replace_substring_regex(procedures.values, r"(:.{3}).*", r"\1")
+        procedures = pa.ListArray.from_arrays(procedures.offsets, short)
     return Profiles((_view(_lists(diagnoses)), _view(_lists(admissions["medications"])), _view(procedures)))
 
 
@@ -88,6 +99,6 @@ def _view(lists: pa.ListArray) -> View:
     names = len(coded.dictionary)
     sizes = np.diff(lists.offsets.to_numpy())
     rows = np.repeat(np.arange(len(lists)), sizes)
-    pairs = np.unique(rows * max(names, 1) + coded.indices.to_numpy(zero_copy_only=False).astype(np.int64))
+    pairs = distinct(rows * max(names, 1) + coded.indices.to_numpy(zero_copy_only=False).astype(np.int64))
     starts = np.searchsorted(pairs, np.arange(len(lists) + 1) * max(names, 1))
     return View(starts, (pairs % max(names, 1)).astype(np.int32), names)

@@ -13,19 +13,6 @@ from jaxtyping import Float64, Int64
 from ecgray.ehr.linking import Links
 from ecgray.ehr.profiles import Level, Profiles, profiles_of
 from ecgray.ehr.similar import Pool, Searcher, Weights, build_pool
-from ecgray.errors import ConfigError
-
-
-def refuse_patients_in_both_sets(subject: pa.ChunkedArray, split: pa.ChunkedArray) -> None:
-    """Raise `ConfigError` where a training patient stands in another split, too: its own ECGs would be retrieved."""
-    table = pa.table({"subject": subject, "train": pc.equal(split, "train")})
-    pairs = table.group_by(["subject", "train"]).aggregate([])
-    both = pairs.num_rows - len(pc.unique(pairs["subject"]))
-    if both:
-        raise ConfigError(
-            f"{both} patients of the records stand in the training set and in another one; retrieval would bring them "
-            "their own ECGs. Ingest the archive again: it splits by patient."
-        )
 
 
 @dataclass(frozen=True)

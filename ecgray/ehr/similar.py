@@ -2,14 +2,14 @@
 
     tau(u, v) = sum_X lambda_X J(E_u^X, E_v^X),    J(A, B) = |A n B| / |A u B|,  0 where both are empty
 
-Counting what two admissions share costs most. The few codes that many admissions have are kept as bits, 64 to a word:
-a word of the whole pool is counted by one AND and one population count. The many codes that few admissions have are
-kept as lists of those admissions. How many words a view gets is what costs least by the codes' frequencies.
+Counting what two admissions share costs most. A code that many admissions have is kept as a column of bytes, 0 or 1 for
+each admission: a query adds up the columns of its codes, some dozens of whole-pool additions of bytes. The many codes
+that few admissions have are kept as lists of those admissions.
 
-|A u B| is at least max(|A|, |B|). The pool lies in blocks of admissions of like sizes, so that within a block
-sum_X lambda_X |A n B| / max(|A|, least |B|) bounds tau: whole numbers of 16 bits, one multiplication a view. Only
-admissions whose bound reaches the k-th best found so far are compared exactly, in the order of what their block can
-reach, until no block can reach it.
+The pool lies in blocks of admissions of like sizes. Within a block |A u B| is at least max(|A|, least |B|), and at
+least |A| + least |B| - greatest |A n B|; the larger of the two bounds tau by sum_X lambda_X |A n B| / that: small
+whole numbers, one multiplication a view. Only admissions whose bound reaches the k-th best found so far are compared
+exactly, in the order of what their block can reach by its sizes, until no block can reach it.
 """
 
 from __future__ import annotations
@@ -19,22 +19,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int32, Int64, UInt16, UInt64
+from jaxtyping import Float64, Int32, Int64, UInt, UInt8
 from scipy.sparse import csr_matrix
 
 from ecgray.ehr.profiles import Profiles, View
 from ecgray.errors import ConfigError
 
-WORD = 64
-BLOCKS = 40
+OFTEN = 0.03
+"""Frequency from which a code has a column: what adding a column costs, in the time that one entry of a list takes."""
+BLOCKS = 16
 """Blocks of a large pool: the more, the closer the bounds, and the more calls."""
 LEAST_BLOCK, MOST_BLOCK = 1 << 13, 1 << 15
 """Admissions that are compared at a stretch at the least, and at the most: what a processor's own cache holds."""
-BANDS = 6
+BANDS = 4
 """Parts of the pool by how many drugs; in each the number of diagnoses rises."""
-_WORD_COST = 0.25
-"""Looking at one word of an admission, in the time that one entry of a list takes."""
-_SCALE = 1 << 14
+_TRIED = 60
+"""Admissions beyond those wanted that are compared for a first guess."""
+_WAITING = 4000
+"""Admissions that wait to be compared exactly together: fewer calls, and a floor that rises a little later."""
+_SCALE = 1 << 15
 """What a bound of sum_X lambda_X is as a whole number."""
 
 
@@ -43,10 +46,10 @@ class _Index:
     """One view of the pool."""
 
     sizes: Int32[np.ndarray, " place"]
-    words: UInt64[np.ndarray, "word place"]
-    """The bits of the frequent codes."""
-    frequent: Int32[np.ndarray, " code"]
-    """The bit of each code; -1 where it has a list."""
+    columns: UInt8[np.ndarray, "column place"]
+    """1 where an admission has the code of a column, 0 elsewhere."""
+    column: Int32[np.ndarray, " code"]
+    """The column of each code; -1 where it has a list."""
     starts: Int64[np.ndarray, " code_and_end"]
     places: Int32[np.ndarray, " entry"]
     """Where each rare code stands."""
@@ -105,46 +108,22 @@ def _by_sizes(sizes: Int64[np.ndarray, "view=3 row"]) -> Int64[np.ndarray, " pla
 
 def _index(view: View, order: Int64[np.ndarray, " place"], block: int) -> _Index:
     total = len(view)
-    counts = np.bincount(view.codes, minlength=view.names)
-    by_count = np.argsort(-counts, kind="stable")
-    words = _best_words(counts[by_count] / max(total, 1))
-    frequent = np.full(view.names, -1, np.int32)
-    frequent[by_count[: words * WORD]] = np.arange(min(words * WORD, view.names))
+    often = np.flatnonzero(np.bincount(view.codes, minlength=view.names) > OFTEN * total)
+    column = np.full(view.names, -1, np.int32)
+    column[often] = np.arange(len(often))
     place = np.empty(total, np.int32)
     place[order] = np.arange(total)
-    rows, bit = np.repeat(place, view.sizes()), frequent[view.codes]
-    bits = np.zeros((words, total), np.uint64)
-    for word in range(words):
-        here = bit // WORD == word
-        np.bitwise_or.at(bits[word], rows[here], _as_bit(bit[here]))
-    rare = bit < 0
+    rows, which = np.repeat(place, view.sizes()), column[view.codes]
+    columns = np.zeros((len(often), total), np.uint8)
+    columns[which[which >= 0], rows[which >= 0]] = 1
+    rare = which < 0
     entries = (np.ones(int(rare.sum()), np.uint8), (view.codes[rare], rows[rare]))
     lists = csr_matrix(entries, shape=(view.names, total))  # in linear time
     lists.sort_indices()
     sizes = view.sizes()[order].astype(np.int32)
     blocks = np.arange(0, total, block)
     extremes = np.stack([np.minimum.reduceat(sizes, blocks), np.maximum.reduceat(sizes, blocks)])
-    return _Index(sizes, bits, frequent, lists.indptr.astype(np.int64), lists.indices.astype(np.int32), extremes)
-
-
-def _as_bit(numbers: Int32[np.ndarray, " code"]) -> UInt64[np.ndarray, " code"]:
-    return np.uint64(1) << (numbers % WORD).astype(np.uint64)
-
-
-def _best_words(frequency: Float64[np.ndarray, " code"]) -> int:
-    """How many words of bits cost least; queries are like the pool, so a code comes up as often as it is there."""
-    touched = np.append(np.cumsum((frequency**2)[::-1])[::-1], 0.0)  # by the lists of this code and all rarer ones
-    choices = range(len(frequency) // WORD + 2)
-    return min(choices, key=lambda words: words * _WORD_COST + touched[min(words * WORD, len(frequency))])
-
-
-@dataclass(frozen=True)
-class _Query:
-    """One view of a query."""
-
-    size: int
-    bits: UInt64[np.ndarray, " word"]
-    rare: Int32[np.ndarray, " code"]
+    return _Index(sizes, columns, column, lists.indptr.astype(np.int64), lists.indices.astype(np.int32), extremes)
 
 
 class Searcher:
@@ -152,14 +131,13 @@ class Searcher:
 
     def __init__(self, pool: Pool, *, weights: Weights, k: int) -> None:
         self.pool, self.weights, self.k = pool, tuple(weights), k
+        self._total = sum(weights)
         self._owners = np.sort(pool.owner)
         size = min(pool.block, len(pool))
         most = max(int(index.sizes.max(initial=0)) for index in pool.views)
-        whole = np.uint8 if most <= np.iinfo(np.uint8).max else np.uint16  # what counts the codes of an admission
-        self._listed: list[Any] = [np.zeros(len(pool), whole) for _ in pool.views]
-        self._masked, self._counted = np.empty(size, np.uint64), np.empty(size, np.uint8)
-        self._shared: list[Any] = [np.empty(size, whole) for _ in pool.views]
-        self._scaled, self._bound = np.empty(size, np.uint16), np.empty(size, np.uint16)
+        self._shared: list[Any] = [np.zeros(len(pool), np.min_scalar_type(most)) for _ in pool.views]
+        bound = np.uint16 if 3 * most < _SCALE else np.uint32  # rounding up adds one for each code that is shared
+        self._scaled, self._bound = np.empty(size, bound), np.empty(size, bound)
 
     def search(
         self, queries: Profiles, owner: Int64[np.ndarray, " query"]
@@ -172,95 +150,87 @@ class Searcher:
         if not len(self.pool):
             return rows, tau
         for number, mine in enumerate(owner.tolist()):
-            query = [
-                _query(index, view.row(number)) for index, view in zip(self.pool.views, queries.views, strict=True)
-            ]
-            found, values = self._search_one(query, mine)
+            sizes = [self._count(at, view.row(number)) for at, view in enumerate(queries.views)]
+            found, values = self._search_one(sizes, mine)
             rows[number, : len(found)], tau[number, : len(found)] = found, values
         return rows, tau
 
+    def _count(self, at: int, codes: Int32[np.ndarray, " code"]) -> int:
+        """Count the codes of one view that each admission of the pool shares; returns how many there are."""
+        index, shared = self.pool.views[at], self._shared[at]
+        shared.fill(0)
+        column = index.column[codes]
+        for each in column[column >= 0].tolist():
+            np.add(shared, index.columns[each], out=shared)
+        for code in codes[column < 0].tolist():  # an admission stands once in a list
+            shared[index.places[index.starts[code] : index.starts[code + 1]].astype(np.intp)] += 1
+        return len(codes)
+
     def _search_one(
-        self, query: list[_Query], owner: int
+        self, sizes: list[int], owner: int
     ) -> tuple[Int64[np.ndarray, " found"], Float64[np.ndarray, " found"]]:
         own = np.searchsorted(self._owners, [owner, owner + 1])
         best = _Best(self.k + int(own[1] - own[0]), self.pool.rank)  # one's own are found, too, and left out at the end
-        self._count_lists(query)
-        reach = self._reach(query)
+        reach, waiting = self._reach(sizes), list[Any]()
         for block in np.argsort(-reach, kind="stable").tolist():
             if reach[block] <= 0 or reach[block] < best.least:
                 break
-            self._compare(block, query, best)
+            waiting.append(self._promising(block, sizes, best))
+            if best.least <= 0 or sum(map(len, waiting)) > _WAITING:
+                self._settle(waiting, sizes, best)
+        self._settle(waiting, sizes, best)
         kept = (self.pool.owner[best.places] != owner) & (best.tau > 0)
         return self.pool.rank[best.places[kept]][: self.k], best.tau[kept][: self.k]
 
-    def _count_lists(self, query: list[_Query]) -> None:
-        """Count the rare codes that each admission of the pool shares."""
-        for index, one, listed in zip(self.pool.views, query, self._listed, strict=True):
-            listed.fill(0)
-            for code in one.rare.tolist():  # an admission stands once in a list
-                places = index.places[index.starts[code] : index.starts[code + 1]].astype(np.intp)
-                listed[places] += 1
-
-    def _reach(self, query: list[_Query]) -> Float64[np.ndarray, " block"]:
+    def _reach(self, sizes: list[int]) -> Float64[np.ndarray, " block"]:
         """What tau can be in each block by the sizes alone."""
         total = np.zeros(-(-len(self.pool) // self.pool.block))
-        for index, one, weight in zip(self.pool.views, query, self.weights, strict=True):
-            nearest = np.clip(one.size, *index.extremes)
-            total += weight * (np.minimum(nearest, one.size) / np.maximum(np.maximum(nearest, one.size), 1))
+        for index, size, weight in zip(self.pool.views, sizes, self.weights, strict=True):
+            nearest = np.clip(size, *index.extremes)
+            total += weight * (np.minimum(nearest, size) / np.maximum(np.maximum(nearest, size), 1))
         return total
 
-    def _compare(self, block: int, query: list[_Query], best: _Best) -> None:
-        """Hold the admissions of a block against the best: by their bound first, then exactly."""
-        bound = self._bounds(block, query)
-        least = best.least
-        if least <= 0 and best.wanted < len(bound):  # a first guess: the most promising ones have some tau
-            some = np.argpartition(bound, -best.wanted)[-best.wanted :]
-            least = float(self._exact(block, some, query).min())
-        floor = max(int(least / sum(self.weights) * _SCALE * (1 - 1e-9)), 1)
-        within = np.flatnonzero(bound >= np.uint16(floor))
-        if len(within):
-            best.add(within + block * self.pool.block, self._exact(block, within, query))
+    def _promising(self, block: int, sizes: list[int], best: _Best) -> Int64[np.ndarray, " some"]:
+        """The places of a block whose bound reaches the best so far."""
+        start = block * self.pool.block
+        bound = self._bounds(block, sizes)
+        least, tried = best.least, best.wanted + _TRIED
+        if least <= 0 and tried < len(bound):  # what the most promising ones reach, the best reach, too
+            some = np.argpartition(bound, -tried)[-tried:]
+            least = float(np.partition(self._exact(some + start, sizes), _TRIED)[_TRIED])
+        floor = max(int(least / self._total * _SCALE * (1 - 1e-9)), 1)
+        return np.flatnonzero(bound >= bound.dtype.type(floor)) + start
 
-    def _bounds(self, block: int, query: list[_Query]) -> UInt16[np.ndarray, " within"]:
-        """What tau / sum_X lambda_X of each admission of a block is at most, times `_SCALE`; counts what is shared."""
+    def _settle(self, waiting: list[Any], sizes: list[int], best: _Best) -> None:
+        """Compare the places that wait exactly."""
+        if waiting:
+            places = np.concatenate(waiting)
+            best.add(places, self._exact(places, sizes))
+            waiting.clear()
+
+    def _bounds(self, block: int, sizes: list[int]) -> UInt[np.ndarray, " within"]:
+        """What tau / sum_X lambda_X of each admission of a block is at most, times `_SCALE`."""
         start = block * self.pool.block
         here = slice(start, min(start + self.pool.block, len(self.pool)))
-        size = here.stop - start
-        masked, counted = self._masked[:size], self._counted[:size]
-        scaled, bound = self._scaled[:size], self._bound[:size]
+        scaled, bound = self._scaled[: here.stop - start], self._bound[: here.stop - start]
         bound.fill(0)
-        for number, (index, one, weight) in enumerate(zip(self.pool.views, query, self.weights, strict=True)):
-            shared = self._shared[number][:size]
-            np.copyto(shared, self._listed[number][here])
-            for word, bits in zip(index.words, one.bits, strict=True):
-                if bits:
-                    np.bitwise_and(word[here], bits, out=masked)
-                    np.bitwise_count(masked, out=counted)
-                    np.add(shared, counted, out=shared)
-            union = max(one.size, int(index.extremes[0, block]), 1)
-            step = int(weight / sum(self.weights) * _SCALE / union * (1 + 1e-9)) + 1
-            np.multiply(shared, np.uint16(step), out=scaled, dtype=np.uint16)
+        for index, size, counted, weight in zip(self.pool.views, sizes, self._shared, self.weights, strict=True):
+            shared, least = counted[here], int(index.extremes[0, block])
+            union = max(size, least, size + least - int(shared.max()), 1)
+            step = int(weight / self._total * _SCALE / union * (1 + 1e-9)) + 1
+            np.copyto(scaled, shared)
+            np.multiply(scaled, scaled.dtype.type(step), out=scaled)
             np.add(bound, scaled, out=bound)
         return bound
 
-    def _exact(
-        self, block: int, within: Int64[np.ndarray, " within"], query: list[_Query]
-    ) -> Float64[np.ndarray, " within"]:
-        """Tau of some admissions of the block that `_bounds` counted last."""
-        tau = np.zeros(len(within))
-        places = within + block * self.pool.block
-        for index, one, counted, weight in zip(self.pool.views, query, self._shared, self.weights, strict=True):
-            shared = counted[within]
-            union = index.sizes[places] + (one.size - shared.astype(np.int32))
+    def _exact(self, places: Int64[np.ndarray, " some"], sizes: list[int]) -> Float64[np.ndarray, " some"]:
+        """Tau of these places."""
+        tau = np.zeros(len(places))
+        for index, size, counted, weight in zip(self.pool.views, sizes, self._shared, self.weights, strict=True):
+            shared = counted[places]
+            union = index.sizes[places] + (size - shared.astype(np.int32))
             tau += weight * (shared / np.maximum(union, 1))
         return tau
-
-
-def _query(index: _Index, codes: Int32[np.ndarray, " code"]) -> _Query:
-    bit = index.frequent[codes]
-    bits, often = np.zeros(len(index.words), np.uint64), bit[bit >= 0]
-    np.bitwise_or.at(bits, often // WORD, _as_bit(often))
-    return _Query(len(codes), bits, codes[bit < 0])
 
 
 class _Best:

@@ -21,7 +21,17 @@ from ecgray.recipes.generate import GenerateConfig
 from ecgray.recipes.train_diffusion import TRAIN_DIFFUSION, TrainDiffusionConfig
 
 Variant = Literal[
-    "full", "w/o Sim", "w/o InterLead", "w/o Exp", "w/o Beat", "w/o Spec", "cosine", "epsilon", "min-SNR", "peer"
+    "full",
+    "w/o Sim",
+    "w/o InterLead",
+    "w/o Exp",
+    "w/o Beat",
+    "w/o Spec",
+    "cosine",
+    "flow",
+    "epsilon",
+    "min-SNR",
+    "peer",
 ]
 OTHER_VAE = ("w/o Beat", "w/o Spec")
 """Variants of the autoencoder: they need one of their own."""
@@ -39,6 +49,7 @@ class AblateConfig(TrainDiffusionConfig):
         "w/o Beat",
         "w/o Spec",
         "cosine",
+        "flow",
         "epsilon",
         "min-SNR",
     )
@@ -126,10 +137,11 @@ _CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "w/o InterLead": ("simulator", {"gamma_inter_lead": 0.0}),
     "w/o Exp": ("condition", {"experience": False}),
     "cosine": ("schedule", {"path": "cosine"}),
+    "flow": ("schedule", {"path": "flow", "prediction": "flow"}),
     "epsilon": ("schedule", {"prediction": "epsilon"}),
     "min-SNR": ("schedule", {"min_snr_gamma": 5.0}),
 }
-"""The one field that each variant differs in."""
+"""The one part that each variant differs in."""
 
 
 def folder_name(variant: str) -> str:

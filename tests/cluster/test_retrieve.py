@@ -13,17 +13,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tiny_llama import TEMPLATE, tiny_llama
 
 from ecgray.cluster import experience_llm
 from ecgray.cluster.asking import Asking, answer_part
-from ecgray.cluster.engine import EngineSettings, Said
-from ecgray.cluster.llm import Asked, Pool
+from ecgray.cluster.cache import Row, remember
+from ecgray.cluster.engine import EngineSettings, Said, answers_hash
+from ecgray.cluster.llm import Asked, Pool, ask_all
 from ecgray.cluster.parts import PartWorker
 from ecgray.cluster.retrieve import retrieve
 from ecgray.errors import ArchiveError, ConfigError
 from ecgray.recipes.retrieve import RetrieveConfig
 from ecgray.tables import ADMISSIONS, EHR_QUARANTINE, EXPERIENCE, RECORDS, ecg_bytes, read_table, write_table
-from ecgray.text.prompt import Prompt
+from ecgray.text.prompt import Prompt, load_prompt
 
 PATIENTS = 24
 FIRST = datetime.datetime(2180, 1, 1)
@@ -103,12 +105,12 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not done["part"] or not any(made(done)["failed"])
         return 1.0
 
-    def ask_all(texts: Sequence[str], asking: Asking, pool: Pool) -> Asked:
+    def ask_doctor(texts: Sequence[str], asking: Asking, pool: Pool) -> Asked:
         spent = answer_part("one", texts, Doctor(pool.settings), asking)
         return Asked(texts=spent.texts, calls=spent.calls)
 
     monkeypatch.setattr("ecgray.cluster.retrieve.work_through", work_through)
-    monkeypatch.setattr(experience_llm, "ask_all", ask_all)
+    monkeypatch.setattr(experience_llm, "ask_all", ask_doctor)
 
 
 class Doctor:
@@ -120,11 +122,16 @@ class Doctor:
     def ask(self, texts: Sequence[str], prompt: Prompt, attempt: int) -> list[Said]:
         said = []
         for text in texts:
-            rate = "333" if "Sex: female" in text else text.partition("Heart rate: ")[2].split()[0]
-            said.append(
-                Said(json.dumps({"report": f"The heart rate is {rate} beats per minute. " + "It is so. " * 20}))
-            )
+            said.append(Said(paragraph("333" if "Sex: female" in text else rate_of(text))))
         return said
+
+
+def rate_of(text: str) -> str:
+    return text.partition("Heart rate: ")[2].split()[0]
+
+
+def paragraph(rate: str) -> str:
+    return json.dumps({"report": f"The heart rate is {rate} beats per minute. " + "It is so. " * 20})
 
 
 def rows_of(config: RetrieveConfig) -> dict[str, dict[str, Any]]:
@@ -196,6 +203,25 @@ def test_admissions_without_codes_are_counted(config: RetrieveConfig, in_process
     assert rows_of(config)["0"]["experience"] == ""
 
 
+def test_ecgs_of_no_admission_have_no_experience_and_stop_nothing(config: RetrieveConfig, in_process: None):
+    for path in (config.ehr / "hosp").iterdir():
+        path.write_text(path.read_text().partition("\n")[0] + "\n")
+    figures = retrieve(config)
+    assert (figures["admissions"], figures["pool"], figures["with_neighbours"]) == (0, 0, 0)
+    assert figures["codes"] == {"no_admission": 50, "no_time": 1}
+    assert (figures["mean_similarity"], figures["statement_f1"]) == (None, None)
+    assert {row["experience"] for row in rows_of(config).values()} == {""}
+
+
+def test_without_any_report_nothing_can_be_found(config: RetrieveConfig, in_process: None):
+    for path in (config.records / "records").iterdir():
+        table = pq.read_table(path)
+        silent = pa.array([""] * table.num_rows)
+        write_table(table.set_column(table.column_names.index("report"), RECORDS.field("report"), silent), path)
+    figures = retrieve(config)
+    assert (figures["pool"], figures["codes"]["no_neighbour"]) == (0, 48)
+
+
 def test_a_hospital_that_is_none_is_refused_and_leaves_nothing(config: RetrieveConfig):
     with pytest.raises(ArchiveError, match=r"no admissions\.csv"):
         retrieve(dataclasses.replace(config, ehr=config.records))
@@ -253,3 +279,29 @@ def test_workers_on_ray_find_the_same(config: RetrieveConfig, ray_session: None,
     alone = dataclasses.replace(config, out=config.out.with_name("alone"))
     assert retrieve(alone)["mean_similarity"] == figures["mean_similarity"]
     assert rows_of(alone) == on_ray
+
+
+@pytest.mark.ray
+def test_what_a_real_engine_babbles_is_refused_and_the_template_stands(
+    tmp_path: Path, config: RetrieveConfig, ray_session: None, in_process: None, monkeypatch: pytest.MonkeyPatch
+):
+    """vLLM and a network of random weights. What is answered well stands in the cache and is never asked again."""
+    monkeypatch.setattr(experience_llm, "ask_all", ask_all)
+    model, cache = tiny_llama(tmp_path / "model", template=TEMPLATE, mute=False), tmp_path / "cache"
+    asking = dataclasses.replace(config, llm=str(model), max_tokens=48, kv_cache_mb=32, cache=cache)
+    figures = retrieve(asking)
+    assert (figures["questions"], figures["asked"]) == (24, 48), "what fails is asked once more"
+    assert figures["tokens_in"] > 48 * len(load_prompt("experience").system) / 4, "the whole prompt each time"
+    assert figures["by_writer"] == {"template": 48}
+    assert sum(figures["refused_by_code"].values()) == 48
+    assert all(code.startswith("answer_") for code in figures["refused_by_code"]), figures["refused_by_code"]
+    asked = [row for row in rows_of(asking).values() if row["retrieved"]]
+    assert {row["code"] for row in asked} == set(figures["refused_by_code"])
+    assert all(row["experience"].startswith("12-lead ECG") for row in asked)
+    kept = read_table(cache)
+    assert (kept["answer"].null_count, kept.num_rows) == (24, 24)
+    good = [Row(text, paragraph(rate_of(text)), None) for text in kept["text"].to_pylist()]
+    prompt = load_prompt("experience", max_tokens=48)
+    remember(good, cache / "good.parquet", prompt.hash, answers_hash(model, "vllm"))
+    again = retrieve(dataclasses.replace(asking, out=tmp_path / "again"))
+    assert (again["asked"], again["by_writer"], again["refused_by_code"]) == (0, {"llm": 48}, {})

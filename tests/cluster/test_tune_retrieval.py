@@ -46,3 +46,10 @@ def test_records_of_another_run_are_refused(config: TuneRetrievalConfig, tmp_pat
     with pytest.raises(ConfigError, match="was made from other records"):
         tune_retrieval(config)
     assert not config.out.exists()
+
+
+def test_a_patient_in_both_sets_is_refused_with_their_number(config: TuneRetrievalConfig, tmp_path: Path):
+    leaking = dataclasses.replace(config, records=records(tmp_path / "leaking", split="test"))
+    with pytest.raises(ConfigError, match=r"^1 patients of the records stand in the training set and in another one"):
+        tune_retrieval(leaking)
+    assert not config.out.exists()

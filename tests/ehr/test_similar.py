@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow.compute as pc
 import pytest
+from hospitals import write_hospital
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgray.ehr import similar
-from ecgray.ehr.profiles import Profiles, View, view_of
+from ecgray.ehr.hospital import hosp_folder, read_hospital
+from ecgray.ehr.profiles import Level, Profiles, View, profiles_of, view_of
 from ecgray.ehr.similar import Searcher, Weights, build_pool
 from ecgray.errors import ConfigError
 
@@ -74,9 +79,9 @@ def test_the_answer_is_that_of_python_sets(block: int, weights: tuple, monkeypat
     assert (found[1] == truth[1]).all(), "to the last bit"
 
 
-@pytest.mark.parametrize("words", [0, 1, 3])
-def test_bits_and_lists_count_the_same(words: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(similar, "_best_words", lambda frequency: words)
+@pytest.mark.parametrize("often", [0.0, 0.1, 1.0])
+def test_columns_and_lists_count_the_same(often: float, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(similar, "OFTEN", often)
     everyone, owner = drawn(300, seed=5), np.arange(300)
     found = Searcher(build_pool(everyone, owner), weights=Weights(), k=3).search(everyone, owner)
     truth = by_sets(everyone, owner, everyone, owner, Weights(), 3)
@@ -128,6 +133,16 @@ def test_a_pool_of_nobody_and_admissions_of_very_many_codes():
     assert tau == pytest.approx(3 * 299 / 300)
 
 
+@pytest.mark.parametrize("most", [21_846, 66_000])
+def test_no_bound_and_no_count_overflows(most: int):
+    """21,846 codes in each view are the fewest whose bound leaves 16 bits, and begins again at 0."""
+    codes = [str(code) for code in range(most)]
+    one = view_of([codes, codes, *[codes[:1000]] * 78])
+    profiles = Profiles((one, one, one))
+    rows, tau = Searcher(build_pool(profiles, np.arange(80)), weights=Weights(), k=1).search(profiles, np.arange(80))
+    assert (rows[0].tolist(), tau[0].tolist()) == ([1], [3.0])
+
+
 sets = st.lists(st.sets(st.sampled_from("abcdefgh")), min_size=2, max_size=12)
 
 
@@ -148,7 +163,39 @@ def test_similarity_is_symmetric_within_bounds_and_full_with_itself(each: list[s
     assert all(matrix[row, row] == sum(weights) for row in range(rows) if each[row])
 
 
+def test_codes_may_count_by_their_first_three_characters(tmp_path: Path):
+    """Of either version; a drug has none."""
+    stays = [f"{n},2{n},2180-01-01 08:00:00,2180-01-03 08:00:00," for n in (1, 2)]
+    write_hospital(
+        tmp_path,
+        admissions=stays,
+        diagnoses_icd=["1,21,1,I4891,10", "2,22,1,I480,10", "1,21,2,E8490,9", "2,22,2,E8498,9"],
+        procedures_icd=["1,21,1,,3961,9", "2,22,1,,3964,9", "1,21,2,,02100Z9,10", "2,22,2,,02104Z9,10"],
+        prescriptions=["1,21,MAIN,Metoprolol", "2,22,MAIN,Metolazone"],
+    )
+    admissions = read_hospital(tmp_path).admissions
+    levels: tuple[tuple[Level, float], ...] = (("full", 0.0), ("3", 2.0))
+    for level, alike in levels:
+        profiles = profiles_of(admissions, level=level)
+        _, tau = Searcher(build_pool(profiles, np.arange(2)), weights=Weights(), k=1).search(profiles, np.arange(2))
+        assert tau.tolist() == [[alike], [alike]]
+
+
 @pytest.mark.parametrize("wrong", [{"diagnoses": -1}, {"diagnoses": 0, "medications": 0, "procedures": 0}])
 def test_weights_that_mean_nothing_are_refused(wrong: dict):
     with pytest.raises(ConfigError, match="one of them above 0"):
         Weights(**wrong)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("level", ["full", "3"])
+def test_on_the_demo_of_mimic_iv_the_answer_is_that_of_python_sets(real_data: Path, level: Level):
+    admissions = read_hospital(hosp_folder(real_data / "mimic_iv_demo_2.2")).admissions
+    profiles = profiles_of(admissions, level=level)
+    owner = pc.index_in(admissions["subject_id"], value_set=pc.unique(admissions["subject_id"])).to_numpy()
+    owner = owner.astype(np.int64)
+    found = Searcher(build_pool(profiles, owner), weights=Weights(), k=3).search(profiles, owner)
+    truth = by_sets(profiles, owner, profiles, owner, Weights(), 3)
+    assert (found[0] == truth[0]).all()
+    assert (found[1] == truth[1]).all()
+    assert (owner[found[0]] != owner[:, None]).all()

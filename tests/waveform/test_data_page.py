@@ -30,7 +30,11 @@ def rows_of(title: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["records", "manifest", "quarantine", "labels", "answers", "entities", "statements", "cache"]
+    "name",
+    [
+        *("records", "manifest", "quarantine", "labels", "answers", "entities", "statements", "cache", "intervals"),
+        *("latents", "admissions", "experience", "ehr_quarantine", "generated"),
+    ],
 )
 def test_every_column_is_described_as_in_its_schema(name: str):
     schema: pa.Schema = getattr(tables, name.upper())
