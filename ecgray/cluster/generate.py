@@ -18,7 +18,7 @@ from ecgray.archives.csv_file import number, read_csv
 from ecgray.cluster.parts import PartWorker, rows_of, work_here, work_through
 from ecgray.cluster.workers import Workers
 from ecgray.errors import ConfigError
-from ecgray.models.generator import Generator
+from ecgray.models.generator import load_generator
 from ecgray.output import output_folder, write_bytes
 from ecgray.recipes.generate import MOST_TOGETHER
 from ecgray.sediff.conditions import Sources, Wordings, read_conditions
@@ -55,7 +55,7 @@ def generate(config: GenerateConfig, *, here: bool = False) -> dict[str, Any]:
 
     `here`: in this process, whose seconds an ECG are among the figures; on Ray Data else.
     """
-    generator = Generator.load(config.model)  # a folder that no worker could load is refused here
+    generator = load_generator(config.model)  # a folder that no worker could load is refused here
     sampling = sampling_of(config, generator.details)
     generator.check_sampling(sampling)
     asked = _asked(config)
@@ -212,7 +212,7 @@ class Drawer(PartWorker):
     def __init__(self, plan: GeneratePlan) -> None:
         torch.set_num_threads(plan.threads)
         self.plan = plan
-        self.generator = Generator.load(plan.model, device=plan.device)
+        self.generator = load_generator(plan.model, device=plan.device)
 
     def write(self, part: Path) -> int:
         """Draw the ECGs of one file of prompts."""

@@ -6,8 +6,9 @@ $ generator = Generator.load(Path("runs/demo/generator/model"))
 $ generator.generate([Prompt(text="sinus rhythm, left bundle branch block", heart_rate_bpm=70)], seed=1)  # counts
 """
 
+from ecgray.models.baseline import BaselineGenerator
 from ecgray.models.classifier import Classifier
-from ecgray.models.generator import Generator
+from ecgray.models.generator import Generator, load_generator
 from ecgray.sediff.prompts import Prompt
 
-__all__ = ["Classifier", "Generator", "Prompt"]
+__all__ = ["BaselineGenerator", "Classifier", "Generator", "Prompt", "load_generator"]

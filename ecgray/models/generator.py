@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32, Int16, Int64
 
 from ecgray import __version__
 from ecgray.artifact import save_model
+from ecgray.models.baseline import BASELINE_KIND, BaselineGenerator
 from ecgray.models.loading import batches, check_width, encode_prompts, encoder_of, fill, open_generator
 from ecgray.sediff.config import VaeConfig
 from ecgray.sediff.diffusion_config import DiffusionConfig
@@ -164,3 +165,15 @@ class Generator:
             prompts, seed=seed, index=index, sampling=sampling, batch_size=batch_size, bf16=bf16, progress=progress
         )
         return to_counts(torch.from_numpy(self.decode(latents, batch_size=batch_size))).numpy()
+
+
+def load_generator(
+    folder: Path, *, text_encoder: TextEncoder | None = None, device: str = "cpu"
+) -> Generator | BaselineGenerator:
+    """Whatever generator a model folder holds: SE-Diff's, or one of the baselines; both draw in the same way.
+
+    Raises `ArtifactError` where the folder is damaged or holds another kind of model.
+    """
+    kind = open_generator(folder, KIND, BASELINE_KIND).config["kind"]
+    found = Generator if kind == KIND else BaselineGenerator
+    return found.load(folder, text_encoder=text_encoder, device=device)

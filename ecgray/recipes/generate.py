@@ -27,7 +27,7 @@ class GenerateConfig:
     PLACEMENT: ClassVar[tuple[str, ...]] = ("workers", "cpus_per_worker", "gpu")
 
     model: Path = tyro.MISSING
-    """OUT of a train_diffusion job, or its model folder."""
+    """OUT of a train_diffusion or train_baseline job, or its model folder."""
     prompt: str | None = None
     """One text, as "sinus bradycardia, left bundle branch block"."""
     prompts: Path | None = None

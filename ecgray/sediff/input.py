@@ -48,9 +48,9 @@ def twelve_leads(ecg: Float[Tensor, "*batch lead time"]) -> Float[Tensor, "*batc
     >>> twelve_leads(torch.tensor([1.0, 3.0, 0, 0, 0, 0, 0, 0])[:, None])[:6, 0].tolist()
     [1.0, 3.0, 2.0, -2.0, -0.5, 2.5]
     """
+    ecg = ecg.float()  # in bfloat16 the sums would be off by a hundredth
     if ecg.shape[-2] == len(LEADS):
         return ecg
-    ecg = ecg.float()  # in bfloat16 the sums would be off by a hundredth
     one, two = ecg[..., :1, :], ecg[..., 1:2, :]
     frontal = (one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2)
     return torch.cat([*frontal, ecg[..., 2:, :]], dim=-2)

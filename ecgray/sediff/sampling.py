@@ -13,7 +13,7 @@ values that have a deviation of 0.2, 0.14 are left (0.09 at 10 steps; evenly in 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
@@ -31,6 +31,7 @@ from ecgray.sediff.unet import Context
 _PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction", "flow": "flow_prediction"}
 
 
+@runtime_checkable
 class Denoises(Protocol):
     """Whatever can be sampled: our diffusion of latents, a baseline's of strips or of beats."""
 
@@ -93,8 +94,8 @@ def sample(
     progress: Callable[[], object] | None = None,
 ) -> Float[Tensor, "batch latent step"]:
     """One scaled latent a condition; `keys` come from `stream_keys`. `progress` is called after every step."""
-    path = diffusion.schedule.config
-    scheduler = make_scheduler(path, config)
+    rules = diffusion.schedule.config
+    scheduler = make_scheduler(rules, config)
     scale = config.guidance_scale
     guided = scale != 1
     told = condition if scale == 1 else condition.beside(condition.nothing())
@@ -104,7 +105,7 @@ def sample(
         for number, step in enumerate(scheduler.timesteps, 1):
             both = torch.cat([latent, latent]) if guided else latent
             # The flow's sigma of step t is (t + 1) / T, and diffusers calls that time sigma T.
-            time = step.float() - (1 if path.path == "flow" else 0)
+            time = step.float() - (1 if rules.path == "flow" else 0)
             said = diffusion.denoiser(both, time.expand(len(both)).to(keys.device), context).float()
             if guided:
                 conditional, free = said.chunk(2)

@@ -76,8 +76,10 @@ def test_a_batch_without_beats_trains_the_rest():
     )
 
 
-def test_bfloat16_learns_alike():
-    run, other, records = Run(SMALL), Run(SMALL), batch(2)
+@pytest.mark.parametrize("config", [SMALL, preset("peer", SMALL)])
+def test_bfloat16_learns_alike(config):
+    """Of eight leads and of twelve, whose beats no sum of leads makes float32 again."""
+    run, other, records = Run(config), Run(config), batch(2)
     for _ in range(3):
         full, half = run.step(records), other.step(records, bf16=True)
     assert half["loss"] == pytest.approx(full["loss"], rel=0.05)

@@ -1,0 +1,100 @@
+"""The baselines as jobs: each trains, is drawn by the ordinary generate job, and keeps the frontal identities."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_tables import draw_tables
+
+from ecgray.baselines.config import Kind
+from ecgray.cluster.baseline import train_baseline
+from ecgray.cluster.generate import generate
+from ecgray.cluster.measure import measure
+from ecgray.errors import ArtifactError, ConfigError
+from ecgray.models import BaselineGenerator, Generator, load_generator
+from ecgray.recipes.generate import GENERATE
+from ecgray.recipes.measure import MeasureConfig
+from ecgray.recipes.train_baseline import TRAIN_BASELINE, TrainBaselineConfig
+from ecgray.tables import ecg_counts, read_table
+
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Path:
+    """Forty records, their labels and their intervals."""
+    folder = tmp_path_factory.mktemp("baselines")
+    draw_tables(folder, records=40)
+    measure(MeasureConfig(records=folder, out=folder / "intervals", workers=1))
+    return folder
+
+
+def config_of(place: Path, kind: Kind, out: Path) -> TrainBaselineConfig:
+    return dataclasses.replace(
+        TRAIN_BASELINE["debug"],
+        kind=kind,
+        records=place / "records",
+        labels=place / "labels",
+        intervals=place / "intervals",
+        wordings="terms",
+        out=out,
+        steps=STEPS,
+        checkpoint_every=3,
+        score_records=2,
+        workers=1,
+    )
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("kind", ["wgan", "sssd", "beatdiff"])
+def test_a_baseline_is_trained_and_drawn_as_any_generator(place: Path, kind: Kind, tmp_path: Path) -> None:
+    config = config_of(place, kind, place / kind)
+    figures = train_baseline(config)
+    assert figures["steps"] == STEPS
+    assert train_baseline(config) == figures
+    assert isinstance(load_generator(place / kind), BaselineGenerator)
+    with pytest.raises(ArtifactError, match="holds no generator"):
+        Generator.load(place / kind)
+    like = dataclasses.replace(
+        GENERATE["debug"],
+        model=place / kind,
+        like=place / "records",
+        labels=place / "labels",
+        wordings="terms",
+        splits=("val", "test"),
+        wfdb=False,
+        out=tmp_path / "o",
+    )
+    assert generate(like)["records"] > 0
+    ecg = ecg_counts(read_table(tmp_path / "o" / "records")["ecg"]).astype(np.int32)
+    one, two, three, avr, avl, avf = ecg[:, :6].transpose(1, 0, 2)
+    assert ecg.shape[1:] == (12, 5000)
+    assert np.abs(ecg).max() > 0
+    assert (three == two - one).all()
+    assert max(np.abs(2 * avr + one + two).max(), np.abs(2 * avl - one + three).max()) <= 1
+    assert np.abs(2 * avf - two - three).max() <= 1
+
+
+@pytest.mark.ray
+def test_a_run_that_was_cut_ends_with_the_same_weights(place: Path) -> None:
+    """Of a GAN, whose two networks and whose turns are both taken up again."""
+    weights = []
+    for name in ("whole", "cut"):
+        config = config_of(place, "wgan", place / name)
+        train_baseline(config)
+        if name == "cut":
+            (config.out / "figures.json").unlink()
+            shutil.rmtree(config.out / "model")
+            shutil.rmtree(config.out / "train" / "checkpoints" / f"step-{STEPS:09d}")
+            train_baseline(config)
+        weights.append((config.out / "model" / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+def test_beats_need_their_r_peaks(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="give --intervals"):
+        dataclasses.replace(config_of(tmp_path, "beatdiff", tmp_path), intervals=None)
