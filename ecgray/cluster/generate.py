@@ -32,6 +32,7 @@ from ecgray.waveform.write import write_recording
 if TYPE_CHECKING:
     from ecgray.recipes.generate import GenerateConfig
 
+_FILES_TO_SHARE = 16
 ASKED = "generated"
 
 
@@ -173,7 +174,7 @@ def write_asked(
     model: str,
     folder: Path,
 ) -> Counter[str]:
-    """Write what is asked for, a row an ECG, in files as long as those of records; returns each flag's count."""
+    """Write what is asked for, a row an ECG; returns each flag's count."""
     odd: Counter[str] = Counter()
     rows: list[dict[str, Any]] = []
     for prompt, like in asked:
@@ -200,10 +201,22 @@ def write_asked(
                     "model": model,
                 }
             )
-    for number_, start in enumerate(range(0, len(rows), RECORD_ROWS)):
-        table = pa.Table.from_pylist(rows[start : start + RECORD_ROWS], schema=GENERATED)
+    each = rows_a_file(len(rows), config.batch_size)
+    for number_, start in enumerate(range(0, len(rows), each)):
+        table = pa.Table.from_pylist(rows[start : start + each], schema=GENERATED)
         write_table(table, folder / f"part-{number_:05d}.parquet")
     return odd
+
+
+def rows_a_file(total: int, batch_size: int) -> int:
+    """Whole batches, so that a batch is the same ECGs whoever draws it; some 16 files for the workers to share, none
+    longer than a file of records.
+
+    >>> rows_a_file(140, 32), rows_a_file(2000, 32), rows_a_file(10**6, 32), rows_a_file(10**6, 1024)
+    (32, 128, 512, 1024)
+    """
+    batches = -(-total // batch_size)
+    return batch_size * max(1, min(-(-batches // _FILES_TO_SHARE), RECORD_ROWS // batch_size))
 
 
 class Drawer(PartWorker):

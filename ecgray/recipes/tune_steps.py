@@ -43,7 +43,7 @@ class TuneStepsConfig:
     """Whose conditions."""
     ecgs: int = 100
     """ECGs of each setting, at the most."""
-    samplers: tuple[Sampler, ...] = ("ddpm", "ddim", "dpm++")
+    samplers: tuple[Sampler, ...] = ("ddpm", "ddim", "dpm++", "sde-dpm++")
     """Samplers to try."""
     steps: tuple[int, ...] = (10, 25, 50, 100)
     """Numbers of steps to try with each."""
@@ -123,7 +123,6 @@ TUNE_STEPS = {
     ),
     "laptop": TuneStepsConfig(),
     "paper": TuneStepsConfig(
-        samplers=("ddpm", "ddim", "dpm++", "sde-dpm++"),
         steps=(10, 25, 50, 100, 250, 1000),
         guidance=(1.0, 1.5, 2.0, 3.0),
         ecgs=2000,

@@ -16,7 +16,7 @@ Sampler = Literal["ddpm", "ddim", "dpm++", "sde-dpm++"]
 class SamplingConfig:
     """Which sampler, how many steps, how much guidance."""
 
-    sampler: Sampler = "dpm++"
+    sampler: Sampler = "sde-dpm++"
     """ddpm: of the paper; ddim: the same without noise; dpm++: DPM-Solver++ of second order; sde-dpm++: with noise."""
     steps: int = 25
     """Evaluations of the denoiser (each twice as large where guidance is on)."""
