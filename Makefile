@@ -29,7 +29,7 @@ demo: $(stamp)  ## the whole path on drawn patients: four minutes on two idle co
 	@$(python) jobs/demo.py debug $(if $(real),--real $(real))
 
 test: $(stamp)  ## every test: the fast ones first, then those that start a Ray
-	@$(python) -m pytest
+	@$(python) -m pytest --durations=25
 
 check: $(stamp)  ## lint, format, types, import rules
 	$(python) -m ruff check .

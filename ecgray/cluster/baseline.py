@@ -24,7 +24,7 @@ from ecgray.cluster.connect import connected
 from ecgray.cluster.diffusion import EXAMPLES, held_out_conditions, write_examples
 from ecgray.cluster.diffusion_score import picture_of, rate_figures
 from ecgray.cluster.driver import drive
-from ecgray.cluster.stepping import Stepping
+from ecgray.cluster.stepping import Averaged, trained_weights
 from ecgray.cluster.workers import CHECKPOINTS, Ranks, Workers, run_once
 from ecgray.errors import ConfigError
 from ecgray.models.baseline import BaselineGenerator
@@ -33,7 +33,6 @@ from ecgray.output import input_hash, output_folder, write_bytes, write_json
 from ecgray.sediff.beats import PeakTable
 from ecgray.sediff.conditions import Sources, read_conditions
 from ecgray.sediff.examples import Examples, make_examples
-from ecgray.sediff.step import Ema, make_optimizer, make_schedule
 from ecgray.sediff.vae import parameter_count
 from ecgray.settings import to_json
 from ecgray.tables import COUNTS_PER_MV, table_folder
@@ -45,8 +44,6 @@ from ecgray.training.patients import refuse_shared_patients
 from ecgray.training.shards import ordered_batches, select
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ecgray.recipes.train_baseline import TrainBaselineConfig
 
 _TOGETHER = 64
@@ -147,7 +144,7 @@ def baseline_loop(settings: dict[str, BaselinePlan]) -> dict[str, Any]:
     return _Run(settings["plan"]).train()
 
 
-class _Run(Stepping):
+class _Run(Averaged):
     """One worker's state between two steps."""
 
     def __init__(self, plan: BaselinePlan) -> None:
@@ -156,16 +153,9 @@ class _Run(Stepping):
         super().__init__(ranks, out=plan.out, steps=config.steps, checkpoint_every=config.checkpoint_every)
         torch.manual_seed(config.seed)
         self.examples = Examples.load(plan.out / EXAMPLES)
-        self.baseline = Baseline(config.model)
-        self.baseline.set_scale(float(np.std(self.examples.latents[:_SCALED])))
-        self.baseline = self.baseline.to(ranks.device)
-        self.ema = Ema(self.baseline, config.optimizer.ema)
-        self.optimizer = make_optimizer(self.baseline, config.optimizer)
-        self.restore()
-        self.schedule = make_schedule(self.optimizer, config.optimizer)
-        for _ in range(self.step):
-            self.schedule.step()
-        self.wrapped = ranks.wrap(self.baseline, unused=config.kind == "wgan")  # one of its networks rests
+        baseline = Baseline(config.model)
+        baseline.set_scale(float(np.std(self.examples.latents[:_SCALED])))
+        self.take_up(baseline, config.optimizer, unused=config.kind == "wgan")
         self.order = Order(
             np.arange(len(self.examples)) // _TOGETHER,
             batch_size=config.batch_size,
@@ -178,8 +168,6 @@ class _Run(Stepping):
         start, config, ranks = time.perf_counter(), self.config, self.ranks
         rows, factor = self.order.share(self.step, rank=ranks.rank, world=ranks.world)
         batch = self.examples.batch(rows, np.random.default_rng([config.seed, self.step, ranks.rank]))
-        noise = torch.Generator(ranks.device)
-        noise.manual_seed((config.seed * 1_000_003 + self.step) * 1009 + ranks.rank)
         row = baseline_step(
             self.wrapped,
             batch.latent.to(ranks.device),
@@ -189,23 +177,12 @@ class _Run(Stepping):
             optimizer=self.optimizer,
             schedule=self.schedule,
             clip_norm=config.optimizer.clip_norm,
-            generator=noise,
+            generator=self.noise(config.seed),
             ema=self.ema,
             loss_scale=factor,
         )
         row["loss"] = ranks.sum(row["loss"] * factor) / ranks.world
         return row | {"records_per_s": self.order.batch_records(self.step) / (time.perf_counter() - start)}
-
-    def sets(self) -> dict[str, dict[str, Tensor]]:
-        """The network's weights, their average, and how many steps that has seen."""
-        average: dict[str, Tensor] = self.ema.model.state_dict()
-        steps = {"steps": torch.tensor(self.ema.steps)}
-        return {"baseline": self.baseline.state_dict(), "average": average, "ema": steps}
-
-    def load_sets(self, sets: dict[str, dict[str, Tensor]]) -> None:
-        """Take them up again."""
-        self.baseline.load_state_dict(sets["baseline"])
-        self.ema.load_state_dict({"steps": int(sets["ema"]["steps"]), "model": sets["average"]})
 
 
 def export(plan: BaselinePlan) -> dict[str, Any]:
@@ -214,7 +191,7 @@ def export(plan: BaselinePlan) -> dict[str, Any]:
     assert last is not None
     torch.set_num_threads(max(1, int(config.cpus_per_worker)))
     baseline = Baseline(config.model)
-    baseline.load_state_dict(last.tensors["average" if config.optimizer.ema else "baseline"])
+    baseline.load_state_dict(trained_weights(last, config.optimizer))
     encoder = load_text_encoder(config.text_encoder, pooler=config.text_pooler)
     generator = BaselineGenerator(baseline.to("cuda" if config.gpu else "cpu"), encoder)
     told = held_out_conditions(plan.sources, wordings=config.wordings, most=config.score_records, seed=config.seed)

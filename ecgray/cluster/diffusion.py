@@ -21,7 +21,7 @@ from tqdm import tqdm
 from ecgray.cluster.connect import connected
 from ecgray.cluster.diffusion_score import score_generator
 from ecgray.cluster.driver import drive
-from ecgray.cluster.stepping import Stepping
+from ecgray.cluster.stepping import Averaged, trained_weights
 from ecgray.cluster.workers import CHECKPOINTS, Ranks, Workers, run_once
 from ecgray.errors import ConfigError
 from ecgray.models.generator import Generator
@@ -33,7 +33,6 @@ from ecgray.sediff.examples import Examples, make_examples
 from ecgray.sediff.folder import load_vae
 from ecgray.sediff.generator_card import generator_card
 from ecgray.sediff.simulator_loss import BeatSimulator
-from ecgray.sediff.step import Ema, make_optimizer, make_schedule
 from ecgray.sediff.vae import Vae, parameter_count
 from ecgray.settings import to_json
 from ecgray.tables import LATENTS, parquet_files, read_columns, table_folder
@@ -46,8 +45,6 @@ from ecgray.waveform.fitting import Fit
 from ecgray.waveform.morphologies import fitted
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ecgray.recipes.train_diffusion import TrainDiffusionConfig
 
 EXAMPLES = Path("train") / "examples"
@@ -180,7 +177,7 @@ def diffusion_loop(settings: dict[str, DiffusionPlan]) -> dict[str, Any]:
     return _Run(settings["plan"]).train()
 
 
-class _Run(Stepping):
+class _Run(Averaged):
     """One worker's state between two steps."""
 
     def __init__(self, plan: DiffusionPlan) -> None:
@@ -190,17 +187,11 @@ class _Run(Stepping):
         torch.manual_seed(config.seed)
         self.vae = plan.vae().to(ranks.device)
         self.simulator = BeatSimulator(plan.fit(), phases=config.model.simulator.phases).to(ranks.device)
-        self.diffusion = Diffusion(config.model, latent_channels=self.vae.config.latent_channels)
+        diffusion = Diffusion(config.model, latent_channels=self.vae.config.latent_channels)
         if config.start is not None:
-            self.diffusion.load_state_dict(Generator.load(config.start).diffusion.state_dict())
-        self.diffusion = self.diffusion.to(ranks.device)
-        self.ema = Ema(self.diffusion, config.optimizer.ema)
-        self.optimizer = make_optimizer(self.diffusion, config.optimizer)
-        self.restore()
-        self.schedule = make_schedule(self.optimizer, config.optimizer)
-        for _ in range(self.step):
-            self.schedule.step()
-        self.wrapped = ranks.wrap(self.diffusion)
+            diffusion.load_state_dict(Generator.load(config.start).diffusion.state_dict())
+        self.take_up(diffusion, config.optimizer)
+        self.path = diffusion.schedule
         self.examples = Examples.load(plan.out / EXAMPLES)
         self.order = Order(
             np.arange(len(self.examples)) // _TOGETHER,
@@ -214,8 +205,6 @@ class _Run(Stepping):
         start, config, ranks = time.perf_counter(), self.config, self.ranks
         rows, factor = self.order.share(self.step, rank=ranks.rank, world=ranks.world)
         batch = self.examples.batch(rows, np.random.default_rng([config.seed, self.step, ranks.rank]))
-        noise = torch.Generator(ranks.device)
-        noise.manual_seed((config.seed * 1_000_003 + self.step) * 1009 + ranks.rank)
         row = diffusion_step(
             self.wrapped,
             DiffusionBatch(
@@ -225,13 +214,13 @@ class _Run(Stepping):
                 batch.heart_rate_bpm.to(ranks.device),
             ),
             config=config.model,
-            noise_schedule=self.diffusion.schedule,
+            noise_schedule=self.path,
             vae=self.vae,
             simulator=self.simulator,
             optimizer=self.optimizer,
             schedule=self.schedule,
             clip_norm=config.optimizer.clip_norm,
-            generator=noise,
+            generator=self.noise(config.seed),
             ema=self.ema,
             loss_scale=factor,
             bf16=config.bf16,
@@ -241,17 +230,6 @@ class _Run(Stepping):
         records = self.order.batch_records(self.step)
         return row | {"records_per_s": records / (time.perf_counter() - start)}
 
-    def sets(self) -> dict[str, dict[str, Tensor]]:
-        """The network's weights, their average, and how many steps that has seen."""
-        average: dict[str, Tensor] = self.ema.model.state_dict()
-        steps = {"steps": torch.tensor(self.ema.steps)}
-        return {"diffusion": self.diffusion.state_dict(), "average": average, "ema": steps}
-
-    def load_sets(self, sets: dict[str, dict[str, Tensor]]) -> None:
-        """Take them up again."""
-        self.diffusion.load_state_dict(sets["diffusion"])
-        self.ema.load_state_dict({"steps": int(sets["ema"]["steps"]), "model": sets["average"]})
-
 
 def export(plan: DiffusionPlan) -> dict[str, Any]:
     """Write the model folder, draw ECGs for held-out conditions and score them; returns the run's figures."""
@@ -260,7 +238,7 @@ def export(plan: DiffusionPlan) -> dict[str, Any]:
     torch.set_num_threads(max(1, int(config.cpus_per_worker)))
     vae = plan.vae()
     diffusion = Diffusion(config.model, latent_channels=vae.config.latent_channels)
-    diffusion.load_state_dict(last.tensors["average" if config.optimizer.ema else "diffusion"])
+    diffusion.load_state_dict(trained_weights(last, config.optimizer))
     encoder = load_text_encoder(config.text_encoder, pooler=config.text_pooler)
     generator = Generator(vae, diffusion, encoder)
     for network in (vae, diffusion):

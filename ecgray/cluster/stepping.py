@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import ray.train
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from ecgray.cluster.workers import CHECKPOINTS, Ranks
 from ecgray.errors import TrainingError
+from ecgray.sediff.config import OptimizerConfig
+from ecgray.sediff.step import Ema, make_optimizer, make_schedule
 from ecgray.training.checkpoints import Checkpoint, pack_optimizer, save_checkpoint, unpack_optimizer
 from ecgray.training.journal import Journal
 
@@ -76,6 +80,50 @@ class Stepping(ABC):
         optimizer, groups = pack_optimizer(self.optimizer)
         tensors = self.sets() | {"optimizer": optimizer}
         save_checkpoint(self.out / CHECKPOINTS, Checkpoint(self.step, {"optimizer_groups": groups}, tensors))
+
+
+class Averaged(Stepping):
+    """A run of the generator's networks: one optimiser, one schedule, and a running average of the weights.
+
+    Whoever inherits makes the model and calls `take_up`.
+    """
+
+    model: nn.Module
+    wrapped: nn.Module
+    ema: Ema
+    schedule: LambdaLR
+
+    def take_up(self, model: nn.Module, config: OptimizerConfig, *, unused: bool = False) -> None:
+        """Train this model, from where the newest checkpoint stands; `unused`: a part of it rests in some steps."""
+        self.model = model.to(self.ranks.device)
+        self.ema = Ema(self.model, config.ema)
+        self.optimizer = make_optimizer(self.model, config)
+        self.restore()
+        self.schedule = make_schedule(self.optimizer, config)
+        for _ in range(self.step):
+            self.schedule.step()
+        self.wrapped = self.ranks.wrap(self.model, unused=unused)
+
+    def noise(self, seed: int) -> torch.Generator:
+        """What this step and this worker draw from."""
+        drawn = torch.Generator(self.ranks.device)
+        drawn.manual_seed((seed * 1_000_003 + self.step) * 1009 + self.ranks.rank)
+        return drawn
+
+    def sets(self) -> dict[str, dict[str, Tensor]]:
+        """The network's weights, their average, and how many steps that has seen."""
+        average: dict[str, Tensor] = self.ema.model.state_dict()
+        return {"model": self.model.state_dict(), "average": average, "ema": {"steps": torch.tensor(self.ema.steps)}}
+
+    def load_sets(self, sets: dict[str, dict[str, Tensor]]) -> None:
+        """Take them up again."""
+        self.model.load_state_dict(sets["model"])
+        self.ema.load_state_dict({"steps": int(sets["ema"]["steps"]), "model": sets["average"]})
+
+
+def trained_weights(last: Checkpoint, config: OptimizerConfig) -> dict[str, Tensor]:
+    """What is exported of a run that is averaged: the average, where one was kept."""
+    return last.tensors["average" if config.ema else "model"]
 
 
 def refuse_diverged(outcome: dict[str, Any], *, learning_rate: float, field: str) -> None:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ecgray.cluster.connect import connected
 from ecgray.cluster.driver import drive
-from ecgray.cluster.stepping import Stepping
+from ecgray.cluster.stepping import Averaged, trained_weights
 from ecgray.cluster.vae_score import held_out, score_vae
 from ecgray.cluster.workers import CHECKPOINTS, Ranks, Workers, run_once
 from ecgray.errors import ConfigError
@@ -25,7 +25,7 @@ from ecgray.output import input_hash, output_folder, write_bytes, write_json
 from ecgray.sediff.beats import PeakTable, batch_beats
 from ecgray.sediff.folder import save_vae, vae_card
 from ecgray.sediff.picture import draw_rebuilt
-from ecgray.sediff.step import Batch, Ema, make_optimizer, make_schedule, train_step
+from ecgray.sediff.step import Batch, train_step
 from ecgray.sediff.vae import LatentStatistics, Vae, parameter_count
 from ecgray.settings import to_json
 from ecgray.tables import COUNTS_PER_MV, table_folder
@@ -35,8 +35,6 @@ from ecgray.training.order import Order
 from ecgray.training.shards import Selection, Share, ordered_batches, select, training_shares
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ecgray.recipes.train_vae import TrainVaeConfig
 
 SCALE_RECORDS = 20_000
@@ -101,7 +99,7 @@ def vae_loop(settings: dict[str, VaePlan]) -> dict[str, Any]:
         return run.train()
 
 
-class _Run(Stepping):
+class _Run(Averaged):
     """One worker's state between two steps."""
 
     def __init__(self, plan: VaePlan) -> None:
@@ -109,14 +107,7 @@ class _Run(Stepping):
         ranks = Ranks(gpu=config.gpu, cpus=config.cpus_per_worker)
         super().__init__(ranks, out=plan.out, steps=config.steps, checkpoint_every=config.checkpoint_every)
         torch.manual_seed(config.seed)
-        self.vae = Vae(config.model).to(ranks.device)
-        self.ema = Ema(self.vae, config.optimizer.ema)
-        self.optimizer = make_optimizer(self.vae, config.optimizer)
-        self.restore()
-        self.schedule = make_schedule(self.optimizer, config.optimizer)
-        for _ in range(self.step):
-            self.schedule.step()
-        self.wrapped = ranks.wrap(self.vae)
+        self.take_up(Vae(config.model), config.optimizer)
         selection = plan.open_split("train")
         self.peaks = PeakTable.read(plan.intervals).of(selection.record_ids)
         self.shares = _shares(selection, config, steps=range(self.step, config.steps), ranks=ranks)
@@ -128,8 +119,6 @@ class _Run(Stepping):
         ecg = torch.from_numpy(share.ecg.astype(np.float32) / COUNTS_PER_MV)
         peaks = [self.peaks[row] for row in share.rows.tolist()]
         beats = batch_beats(ecg.numpy(), peaks, most=config.beats_per_record)
-        noise = torch.Generator(self.ranks.device)
-        noise.manual_seed((config.seed * 1_000_003 + self.step) * 1009 + self.ranks.rank)
         row = train_step(
             self.wrapped,
             Batch(ecg.to(self.ranks.device), beats.to(self.ranks.device)),
@@ -138,7 +127,7 @@ class _Run(Stepping):
             schedule=self.schedule,
             clip_norm=config.optimizer.clip_norm,
             ema=self.ema,
-            generator=noise,
+            generator=self.noise(config.seed),
             loss_scale=share.factor,
             bf16=config.bf16,
         )
@@ -149,16 +138,6 @@ class _Run(Stepping):
     def close(self) -> None:
         """End the thread that reads ahead."""
         self.shares.close()
-
-    def sets(self) -> dict[str, dict[str, Tensor]]:
-        """The network's weights, their average, and how many steps that has seen."""
-        average: dict[str, Tensor] = self.ema.model.state_dict()
-        return {"vae": self.vae.state_dict(), "average": average, "ema": {"steps": torch.tensor(self.ema.steps)}}
-
-    def load_sets(self, sets: dict[str, dict[str, Tensor]]) -> None:
-        """Take them up again."""
-        self.vae.load_state_dict(sets["vae"])
-        self.ema.load_state_dict({"steps": int(sets["ema"]["steps"]), "model": sets["average"]})
 
 
 def _shares(selection: Selection, config: TrainVaeConfig, *, steps: range, ranks: Ranks) -> Generator[Share]:
@@ -173,7 +152,7 @@ def export(plan: VaePlan) -> dict[str, Any]:
     assert last is not None
     torch.set_num_threads(max(1, int(config.cpus_per_worker)))
     vae = Vae(config.model)
-    vae.load_state_dict(last.tensors["average"] if config.optimizer.ema else last.tensors["vae"])
+    vae.load_state_dict(trained_weights(last, config.optimizer))
     vae = vae.to("cuda" if config.gpu else "cpu").eval()
     train = plan.open_split("train")
     vae.set_latent_scale(measure_scale(vae, train, seed=config.seed))
