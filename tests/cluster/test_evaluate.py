@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -27,7 +28,7 @@ from ecgray.recipes.train_scorer import TRAIN_SCORER, TrainScorerConfig
 from ecgray.sediff.config import SIZES
 from ecgray.sediff.folder import save_vae
 from ecgray.sediff.vae import Vae
-from ecgray.tables import ecg_counts, read_table
+from ecgray.tables import ecg_counts, read_table, write_table
 from ecgray.text.terms import narrowest
 from ecgray.training.journal import read_journal
 
@@ -143,6 +144,17 @@ def test_texts_follow_the_records(place: Path) -> None:
     assert "" not in own.to_pylist()
     assert len(selection.group) == len(selection.record_ids) == len(own)
     assert len(RecordTexts.read(place / "records", None).distinct()) == 0
+
+
+def test_a_text_says_a_finding_and_not_what_follows_from_it(place: Path, tmp_path: Path) -> None:
+    labels = read_table(place / "labels")
+    said = [["bundle branch block", "conduction disturbance", "left bundle branch block"]] * len(labels)
+    at = labels.schema.get_field_index("terms")
+    labels = labels.set_column(at, labels.schema.field(at), pa.array(said, labels.schema.field(at).type))
+    write_table(labels, tmp_path / "labels" / "part-00000.parquet")
+    assert RecordTexts.read(place / "records", tmp_path / "labels").distinct().to_pylist() == [
+        "left bundle branch block"
+    ]
 
 
 def test_records_without_a_text_are_refused(place: Path, tmp_path: Path) -> None:
