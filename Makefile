@@ -25,7 +25,7 @@ $(stamp): pyproject.toml locks/$(variant)-py311-linux-x86_64.txt locks/uv.txt lo
 	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) is not there; install CPython 3.11, or name it: make env PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@$(PYTHON) locks/install.py --variant $(variant) --torch-index "$(TORCH_INDEX)"
 
-demo: $(stamp)  ## the whole path on drawn patients: four minutes on two idle cores, ends with a report
+demo: $(stamp)  ## the whole path on drawn patients: eight minutes on two idle cores, ends with a report
 	@$(python) jobs/demo.py debug $(if $(real),--real $(real))
 
 test: $(stamp)  ## every test: the fast ones first, then those that start a Ray
@@ -37,9 +37,9 @@ check: $(stamp)  ## lint, format, types, import rules
 	$(python) -m mypy
 	.venv/bin/lint-imports
 
-benchmarks := reading auroc simulator fitting loader training_step vae ingest mapping extract_engine extract_archive
+benchmarks := reading auroc simulator fitting loader training_step vae ingest mapping sampling retrieval extract_engine extract_archive
 
-bench: $(stamp)  ## every benchmark, each beside its yardstick: half an hour and 5 GB of disk
+bench: $(stamp)  ## every benchmark, each beside its yardstick: an hour and 5 GB of disk
 	@for name in $(benchmarks); do echo "== benchmarks/$$name.py"; $(python) benchmarks/$$name.py || exit 1; done
 
 # For who changes pyproject.toml: writes the locks anew.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cut_runs import cut_run
 from drawn_tables import draw_tables
 
 from ecgray.baselines.config import Kind
@@ -84,10 +84,7 @@ def test_a_run_that_was_cut_ends_with_the_same_weights(place: Path) -> None:
     """Of a GAN, whose two networks and whose turns are both taken up again."""
     whole, cut = (config_of(place, "wgan", place / name) for name in ("wgan", "cut"))
     train_baseline(whole)  # at once, where the test above has run
-    train_baseline(cut)
-    (cut.out / "figures.json").unlink()
-    shutil.rmtree(cut.out / "model")
-    shutil.rmtree(cut.out / "train" / "checkpoints" / f"step-{STEPS:09d}")
+    cut_run(whole.out, cut.out, last=STEPS)
     train_baseline(cut)
     one, other = ((config.out / "model" / "model.safetensors").read_bytes() for config in (whole, cut))
     assert one == other

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wfdb
+from cut_runs import cut_run
 from drawn_tables import draw_tables
 
 from ecgray.cluster.ablate import ablate
@@ -83,12 +84,9 @@ def trained(encoded: Path) -> Path:
 
 @pytest.mark.ray
 def test_a_run_that_was_cut_ends_with_the_same_weights(encoded: Path, trained: Path) -> None:
-    """The checkpoint of step 3 is all that is left of the second run: it does steps 4 to 6 again."""
+    """The checkpoint of step 3 is all that is left: it does steps 4 to 6 again."""
     cut = config_of(encoded, encoded / "cut")
-    train_diffusion(cut)
-    (cut.out / "figures.json").unlink()
-    shutil.rmtree(cut.out / "model")
-    shutil.rmtree(cut.out / "train" / "checkpoints" / f"step-{STEPS:09d}")
+    cut_run(trained, cut.out, last=STEPS)
     train_diffusion(cut)
     weights = [(one / "model" / "model.safetensors").read_bytes() for one in (trained, cut.out)]
     assert weights[0] == weights[1]

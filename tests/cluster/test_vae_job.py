@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cut_runs import cut_run
 from drawn_tables import draw_tables
 
 from ecgray.cluster.encode import encode
@@ -45,13 +46,19 @@ def config_of(place: Path, out: Path):
     )
 
 
-@pytest.mark.ray
-def test_from_records_to_latents(measured: Path, tmp_path: Path) -> None:
-    config = config_of(measured, tmp_path / "vae")
+@pytest.fixture(scope="module")
+def trained(measured: Path) -> Path:
+    """OUT of a train_vae job."""
+    config = config_of(measured, measured / "vae")
     figures = train_vae(config)
     assert figures["steps"] == STEPS
     assert train_vae(config) == figures
-    latents = encode(EncodeConfig(records=measured / "records", vae=tmp_path / "vae", out=tmp_path / "latents"))
+    return config.out
+
+
+@pytest.mark.ray
+def test_from_records_to_latents(measured: Path, trained: Path, tmp_path: Path) -> None:
+    latents = encode(EncodeConfig(records=measured / "records", vae=trained, out=tmp_path / "latents"))
     assert latents["records"] == 40
     table = read_table(tmp_path / "latents" / "latents")
     assert table.schema.equals(LATENTS)
@@ -63,18 +70,12 @@ def test_from_records_to_latents(measured: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-def test_a_run_that_was_cut_ends_with_the_same_weights(measured: Path, tmp_path: Path) -> None:
-    """The checkpoint of step 4 is all that is left of the second run: it does steps 5 to 8 again."""
-    import shutil
-
-    whole, cut = config_of(measured, tmp_path / "whole"), config_of(measured, tmp_path / "cut")
-    train_vae(whole)
+def test_a_run_that_was_cut_ends_with_the_same_weights(measured: Path, trained: Path, tmp_path: Path) -> None:
+    """The checkpoint of step 4 is all that is left: it does steps 5 to 8 again."""
+    cut = config_of(measured, tmp_path / "cut")
+    cut_run(trained, cut.out, last=STEPS)
     train_vae(cut)
-    (cut.out / "figures.json").unlink()
-    shutil.rmtree(cut.out / "model")
-    shutil.rmtree(cut.out / "train" / "checkpoints" / f"step-{STEPS:09d}")
-    train_vae(cut)
-    weights = [(one.out / "model" / "model.safetensors").read_bytes() for one in (whole, cut)]
+    weights = [(one / "model" / "model.safetensors").read_bytes() for one in (trained, cut.out)]
     assert weights[0] == weights[1]
 
 
