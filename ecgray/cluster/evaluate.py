@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ecgray.alignment.folder import LoadedScorer, load_scorer
 from ecgray.cluster.evaluation_case import draw_median_case
@@ -23,6 +22,7 @@ from ecgray.cluster.evaluation_plan import (
     compared_sets,
     read_generated,
     reference_of,
+    rows_of,
     train_sets,
     write_reference,
     write_tasks,
@@ -30,6 +30,7 @@ from ecgray.cluster.evaluation_plan import (
 from ecgray.cluster.evaluation_worker import (
     EvaluationPlan,
     Evaluator,
+    TrainingParts,
     ecg_set,
     embeddings,
     read_scored,
@@ -40,12 +41,12 @@ from ecgray.cluster.workers import Workers
 from ecgray.errors import ConfigError
 from ecgray.metrics.generation import INTERVALS, RATE, EcgSet, score_set
 from ecgray.metrics.generation_report import ScoredSet, to_csv, to_markdown
-from ecgray.metrics.memorisation import Library, Nearest, find_nearest, magnitudes
+from ecgray.metrics.memorisation import Nearest, find_nearest
 from ecgray.metrics.memorisation_report import nearness, planted_found
 from ecgray.output import output_folder, write_bytes, write_json
 from ecgray.sediff.folder import load_vae
 from ecgray.tables import INTERVALS as INTERVALS_TABLE
-from ecgray.tables import parquet_files, read_columns, table_folder
+from ecgray.tables import table_folder
 
 if TYPE_CHECKING:
     from ecgray.recipes.evaluate import EvaluateConfig
@@ -81,11 +82,11 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         sets = [real, *rows, *training]
         measured = _known_intervals(config, reference)
         _work(config, sets, reference, work, measures_real=measured is None)
-        found = [read_scored(work / "scored", at) for at in range(len(sets))]
+        found = [read_scored(work / "scored", at) for at in range(1 + len(rows))]
         text = _texts(scorer, [real, *rows])
         ecgs = _ecg_sets([real, *rows], found, text, measured)
         scored = [_score(config, one, own, ecgs[REAL]) for one, own in zip(rows, ecgs[1:], strict=True)]
-        copies = _copies(config, sets, found, reference, folder.path / "memorisation.csv", width=text[1].shape[1])
+        copies = _copies(config, sets, found, reference, folder.path, width=text[1].shape[1])
         _write(config, folder.path, reference, scored, copies, scorer)
         errors = ecgs[1].errors["mae_mv"]
         draw_median_case(folder.path / "case.svg", config, sets, errors, work / "reference.i2", reference)
@@ -105,15 +106,13 @@ def _known_intervals(config: EvaluateConfig, reference: Reference) -> dict[str, 
     if config.intervals is None:
         return None
     fields = [INTERVALS_TABLE.field(name) for name in ("record_id", RATE, *INTERVALS)]
-    files = parquet_files(table_folder(config.intervals, "intervals"))
-    table = pa.concat_tables(read_columns(file, fields) for file in files)
-    place = pc.index_in(reference.record_ids, value_set=table["record_id"].combine_chunks())
-    if place.null_count:
+    table = rows_of(table_folder(config.intervals, "intervals"), fields, reference.record_ids)
+    if missing := table["record_id"].null_count:
         raise ConfigError(
-            f"{place.null_count} of {len(place)} recordings have no row of intervals; run jobs/measure.py on the same "
+            f"{missing} of {len(table)} recordings have no row of intervals; run jobs/measure.py on the same "
             "records, or leave --intervals out."
         )
-    return {name: table[name].take(place).to_numpy(zero_copy_only=False).astype(float) for name in (RATE, *INTERVALS)}
+    return {name: table[name].to_numpy(zero_copy_only=False).astype(float) for name in (RATE, *INTERVALS)}
 
 
 def _work(
@@ -194,32 +193,42 @@ def _copies(
     sets: Sequence[Compared],
     found: Sequence[pa.Table],
     reference: Reference,
-    path: Path,
+    out: Path,
     *,
     width: int,
 ) -> dict[str, Any]:
-    """Look for copies of training records in every generated set; writes the nearest record of each ECG."""
+    """Look for copies of training records in every generated set; writes the nearest record of each ECG.
+
+    The training records are read from OUT/work part by part: they may be more than memory holds.
+    """
     by_kind = {one.kind: at for at, one in enumerate(sets)}
     held = np.flatnonzero(reference.splits != "train")
     if "train" not in by_kind or not len(held):
         return {"skipped": "no training record to look in" if len(held) else "no held-out recording to compare with"}
-    small = small_ecgs(found[by_kind["train"]])
-    library = Library(small, magnitudes(small), embeddings(found[by_kind["train"]], width))
-    nearest = {at: _nearest(found[at], library, width) for at, one in enumerate(sets) if one.kind == "generated"}
-    planted = _nearest(found[by_kind["planted"]], library, width)
-    others = _nearest(found[REAL].take(pa.array(held)), library, width)
+    training = sets[by_kind["train"]].record_ids
+    scored = out / "work" / "scored"
+    library = TrainingParts.of(scored, by_kind["train"], width=width)
+    generated = [at for at, one in enumerate(sets) if one.kind == "generated"]
+    copies = read_scored(scored, by_kind["planted"])
+    asked = [copies, found[REAL].take(pa.array(held)), *(found[at] for at in generated)]
+    planted, others, *each = _nearest(asked, library)
+    nearest = dict(zip(generated, each, strict=True))
     again = {"resamples": config.resamples, "seed": config.seed}
-    said: dict[str, Any] = {"training_records": len(small), "held_out_records": len(held)}
+    said: dict[str, Any] = {"training_records": len(training), "held_out_records": len(held)}
     said["planted"] = planted_found(planted, sets[by_kind["planted"]].other, others)
     said["held-out patients"] = nearness(others, others, patients=reference.patients[held].astype(str), **again)
     for at, own in nearest.items():
         said[sets[at].name] = nearness(own, others, patients=sets[at].patients.astype(str), **again)
-    _write_nearest(path, sets, nearest, sets[by_kind["train"]].record_ids)
+    _write_nearest(out / "memorisation.csv", sets, nearest, training)
     return said
 
 
-def _nearest(table: pa.Table, library: Library, width: int) -> Nearest:
-    return find_nearest(small_ecgs(table), library, embedding=embeddings(table, width))
+def _nearest(asked: Sequence[pa.Table], library: TrainingParts) -> list[Nearest]:
+    """The nearest of each set, looked for together: the training records are read for all of them at once."""
+    whole = pa.concat_tables(asked)
+    found = find_nearest(small_ecgs(whole), library, embedding=embeddings(whole, library.width))
+    ends = np.cumsum([len(table) for table in asked])[:-1]
+    return [Nearest(*own) for own in zip(*(np.split(column, ends) for column in vars(found).values()), strict=True)]
 
 
 def _write_nearest(

@@ -21,6 +21,7 @@ from ecgray.metrics.partners import anyone, other_half
 from ecgray.tables import (
     GENERATED,
     LABELS,
+    RECORD_GROUP,
     RECORDS,
     ecg_counts,
     parquet_files,
@@ -134,10 +135,13 @@ def _terms(config: EvaluateConfig, ids: pa.Array) -> list[list[str]]:
     if config.labels is None:
         return [[] for _ in range(len(ids))]
     fields = [LABELS.field(name) for name in ("record_id", "terms")]
-    files = parquet_files(table_folder(config.labels, "labels"))
-    table = pa.concat_tables(read_columns(file, fields) for file in files)
-    place = pc.index_in(ids, value_set=table["record_id"].combine_chunks())
-    return [terms or [] for terms in table["terms"].combine_chunks().take(place).to_pylist()]
+    return [terms or [] for terms in rows_of(table_folder(config.labels, "labels"), fields, ids)["terms"].to_pylist()]
+
+
+def rows_of(table: Path, fields: Sequence[pa.Field], ids: pa.Array) -> pa.Table:
+    """These columns (the first is `record_id`) of these records, in their order; all null where it has no such row."""
+    whole = pa.concat_tables(read_columns(file, fields) for file in parquet_files(table)).combine_chunks()
+    return whole.take(pc.index_in(ids, value_set=whole["record_id"].combine_chunks()))
 
 
 def read_generated(out: Path) -> pa.Table:
@@ -321,11 +325,26 @@ def write_reference(config: EvaluateConfig, reference: Reference, path: Path) ->
     part = path.with_name(f".{path.name}.part")
     with part.open("wb") as file:
         for source in parquet_files(table_folder(config.records, "records")):
-            with pq.ParquetFile(source, memory_map=True) as opened:
-                for group in opened.iter_batches(64, columns=["record_id", "ecg"]):
-                    kept = pc.is_in(group["record_id"], value_set=reference.record_ids)
-                    file.write(np.ascontiguousarray(ecg_counts(group.filter(kept)["ecg"])).tobytes())
+            for _, counts in stored_ecgs(source, reference.record_ids, batch_size=RECORD_GROUP):
+                file.write(counts.tobytes())
     part.replace(path)
+
+
+def stored_ecgs(
+    file: Path, wanted: pa.Array, *, batch_size: int
+) -> Iterator[tuple[Int[np.ndarray, " ecg"], Int16[np.ndarray, "ecg lead=12 time=5000"]]]:
+    """The ECGs of a file of records that are wanted, in its order, and the row of `wanted` that each is.
+
+    Ids are read first: a row group that holds none of them is left alone.
+    """
+    with pq.ParquetFile(file, memory_map=True) as opened:
+        known = pc.is_in(opened.read(columns=["record_id"])["record_id"], value_set=wanted).to_numpy()
+        rows = [opened.metadata.row_group(number).num_rows for number in range(opened.num_row_groups)]
+        groups = [number for number, own in enumerate(np.split(known, np.cumsum(rows)[:-1])) if own.any()]
+        for batch in opened.iter_batches(batch_size, row_groups=groups, columns=["record_id", "ecg"]):
+            place = pc.index_in(batch["record_id"], value_set=wanted)
+            if place.null_count < len(place):
+                yield place.drop_null().to_numpy(), ecg_counts(batch.filter(place.is_valid())["ecg"])
 
 
 def open_reference(path: Path) -> Int16[np.ndarray, "record lead=12 time=5000"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ import torch
 from jaxtyping import Float, Int, Int16
 
 from ecgray.alignment.folder import load_scorer
-from ecgray.cluster.evaluation_plan import Compared, Kind, open_reference
+from ecgray.cluster.evaluation_plan import Compared, Kind, open_reference, stored_ecgs
 from ecgray.cluster.parts import PartWorker
 from ecgray.metrics.generation import INTERVALS, RATE, EcgSet
-from ecgray.metrics.memorisation import planted_copies, thumbnails
+from ecgray.metrics.memorisation import Library, planted_copies, thumbnails
 from ecgray.metrics.signal_errors import PLAIN, aligned_errors, identity_residual, signal_errors
 from ecgray.sediff.folder import load_vae
 from ecgray.sediff.input import to_counts
-from ecgray.tables import COUNTS_PER_MV, ecg_counts, write_table
+from ecgray.tables import COUNTS_PER_MV, write_table
 from ecgray.waveform.delineator.reader import WaveReader
 from ecgray.waveform.morphologies import fitted
 from ecgray.waveform.stand_in import stand_ins
@@ -33,6 +33,8 @@ EMBEDDED: frozenset[Kind] = frozenset({"real", "generated", "flat", "simulator",
 SEARCHED: frozenset[Kind] = frozenset({"real", "generated", "train", "planted"})
 """Which kinds are held against a recording, measured, embedded, and looked for among the training records."""
 ERRORS = (*PLAIN, *(f"{name}_aligned" for name in PLAIN), "identity_mean_uv", "identity_max_uv")
+FILES = 4
+"""Files of small ECGs in memory at once as copies are looked for: 2,000 training records, half a GB of work."""
 _SMALL_BYTES = 12 * 1000 * 2
 SCORED = pa.schema(
     [
@@ -86,30 +88,28 @@ class Evaluator(PartWorker):
     ) -> Iterator[tuple[Int[np.ndarray, " _"], Int16[np.ndarray, "ecg lead=12 time=5000"]]]:
         """The rows of a task, some at a time, and their ECGs as counts."""
         if kind in ("generated", "train", "planted"):
-            for rows, counts in self._stored(task):
-                yield rows, planted_copies(counts, seed=self.plan.seed + int(rows[0])) if kind == "planted" else counts
+            source, wanted, number = (
+                task["source"][0].as_py(),
+                task["record_id"].combine_chunks(),
+                task["number"].to_numpy(),
+            )
+            for rows, counts in stored_ecgs(Path(source), wanted, batch_size=self.plan.batch_size):
+                copied = kind == "planted"
+                yield rows, planted_copies(counts, number[rows], seed=self.plan.seed) if copied else counts
             return
         for start in range(0, task.num_rows, self.plan.batch_size):
             rows = np.arange(start, min(start + self.plan.batch_size, task.num_rows))
             yield rows, self._made(kind, task.take(pa.array(rows)))
-
-    def _stored(self, task: pa.Table) -> Iterator[tuple[Int[np.ndarray, " _"], Int16[np.ndarray, "ecg lead time"]]]:
-        """ECGs of one file of a records table."""
-        wanted = task["record_id"].combine_chunks()
-        with pq.ParquetFile(task["source"][0].as_py(), memory_map=True) as file:
-            for group in file.iter_batches(self.plan.batch_size, columns=["record_id", "ecg"]):
-                place = pc.index_in(group["record_id"], value_set=wanted)
-                if place.null_count < len(place):
-                    yield place.drop_null().to_numpy(), ecg_counts(group.filter(place.is_valid())["ecg"])
 
     def _made(self, kind: Kind, rows: pa.Table) -> Int16[np.ndarray, "ecg lead=12 time=5000"]:
         """Recordings, and what is made of them or in their place."""
         if kind == "flat":
             return np.zeros((rows.num_rows, *self.reference.shape[1:]), np.int16)
         if kind == "simulator":
-            rate, seed = rows["asked_bpm"].to_numpy(), self.plan.seed + rows["number"][0].as_py()
-            drawn = stand_ins(fitted(), rows["term"].to_pylist(), rate, seed=seed)
-            return np.clip(np.rint(COUNTS_PER_MV * drawn), -32768, 32767).astype(np.int16)
+            # One by one: drawn together, a rhythm would depend on the batch, and not be that of the case picture.
+            each = zip(rows["term"].to_pylist(), rows["asked_bpm"].to_numpy(), rows["place"].to_pylist(), strict=True)
+            drawn = [stand_ins(fitted(), [term], bpm[None], seed=self.plan.seed + place) for term, bpm, place in each]
+            return np.clip(np.rint(COUNTS_PER_MV * np.concatenate(drawn)), -32768, 32767).astype(np.int16)
         own = np.array(self.reference[rows["other" if kind == "other" else "place"].to_numpy()])
         if kind != "vae":
             return own
@@ -152,11 +152,35 @@ class Evaluator(PartWorker):
 
 def read_scored(scored: Path, at: int) -> pa.Table:
     """What was found of a set's ECGs, in their order."""
-    parts = sorted(scored.glob(f"set{at:02d}-*.parquet"))
-    if not parts:
-        return SCORED.empty_table()
-    table = pa.concat_tables(pq.read_table(part) for part in parts)
+    return _in_order(_scored_files(scored, at))
+
+
+def _scored_files(scored: Path, at: int) -> list[Path]:
+    return sorted(scored.glob(f"set{at:02d}-*.parquet"))
+
+
+def _in_order(files: Sequence[Path]) -> pa.Table:
+    table = pa.concat_tables([SCORED.empty_table(), *(pq.read_table(file) for file in files)])
     return table.take(pc.sort_indices(table["number"]))
+
+
+@dataclass(frozen=True)
+class TrainingParts:
+    """The training records of a finished search, some files at a time, as often as it is gone through."""
+
+    files: tuple[Path, ...]
+    width: int
+    """Of the embeddings."""
+
+    @staticmethod
+    def of(scored: Path, at: int, *, width: int) -> TrainingParts:
+        """Those of the set with the number `at`; its files hold it in its order."""
+        return TrainingParts(tuple(_scored_files(scored, at)), width)
+
+    def __iter__(self) -> Iterator[Library]:
+        for start in range(0, len(self.files), FILES):
+            table = _in_order(self.files[start : start + FILES])
+            yield Library(small_ecgs(table), embeddings(table, self.width))
 
 
 def ecg_set(
@@ -190,4 +214,8 @@ def embeddings(table: pa.Table, width: int) -> Float[np.ndarray, "ecg width"]:
 
 def small_ecgs(table: pa.Table) -> Int16[np.ndarray, "ecg lead=12 time=1000"]:
     """The ECGs of a set at 100 Hz."""
-    return np.frombuffer(b"".join(table["small"].to_pylist()), "<i2").reshape(-1, 12, 1000)
+    column = table["small"].combine_chunks()
+    if not len(column):
+        return np.zeros((0, 12, 1000), np.int16)
+    flat = np.frombuffer(column.buffers()[1], "<i2", len(column) * _SMALL_BYTES // 2, column.offset * _SMALL_BYTES)
+    return flat.reshape(-1, 12, 1000)

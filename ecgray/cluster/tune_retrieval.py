@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,9 +27,10 @@ from ecgray.ehr.hospital import parse_times
 from ecgray.ehr.linking import Links
 from ecgray.ehr.retrieval import gather_experience
 from ecgray.ehr.similar import Weights
-from ecgray.ehr.sweep import SCORES, Questions, gather_questions, patient_interval, score_chance, score_retrieval
+from ecgray.ehr.sweep import SCORES, Questions, gather_questions, score_chance, score_retrieval
 from ecgray.ehr.sweep_picture import Trial, draw_sweep
 from ecgray.errors import ConfigError, TrainingError
+from ecgray.metrics.bootstrap import PatientBootstrap
 from ecgray.output import output_folder, write_bytes
 from ecgray.tables import EXPERIENCE, RECORDS, parquet_files, read_columns, read_table, table_folder, write_table
 from ecgray.training.patients import refuse_shared
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from ecgray.recipes.tune_retrieval import TuneRetrievalConfig
 
 Setting = tuple[float, float, float, int]
+Scores = dict[str, tuple[float, float, float]]
+"""Mean and the ends of its 95 % interval, by score."""
 _TOLD = [RECORDS.field(name) for name in ("record_id", "subject_id", "split", "time", "report")]
 _LINKED = [EXPERIENCE.field(name) for name in ("record_id", "admission_id", "link")]
 
@@ -52,9 +56,11 @@ def tune_retrieval(config: TuneRetrievalConfig) -> dict[str, Any]:
         if left:
             _run(config, questions, folder.path, left)
         trials = [_trial(folder.path, setting, questions) for setting in config.grid]
-        chance = score_chance(questions, k=max(setting[3] for setting in config.grid), seed=config.seed)
-        trials.append(Trial("by chance", _intervals(chance, questions)))
-        return folder.finish(_export(folder.path, trials, questions))
+        chance = {
+            k: _intervals(score_chance(questions, k=k, seed=config.seed), questions)
+            for k in sorted({setting[3] for setting in config.grid})
+        }
+        return folder.finish(_export(folder.path, trials, chance, questions))
 
 
 def _questions(config: TuneRetrievalConfig) -> Questions:
@@ -129,31 +135,39 @@ def _trial(out: Path, setting: Setting, questions: Questions) -> Trial:
     return Trial("{:g} : {:g} : {:g}, k = {}".format(*setting), _intervals(scores, questions), setting)
 
 
-def _intervals(scores: np.ndarray, questions: Questions) -> dict[str, tuple[float, float, float]]:
-    return {name: patient_interval(scores[:, at], questions.patient) for at, name in enumerate(SCORES)}
+def _intervals(scores: np.ndarray, questions: Questions) -> Scores:
+    by_patient = PatientBootstrap(questions.patient)
+    def interval(values: np.ndarray) -> tuple[float, float, float]:
+        found = by_patient.mean(values)
+        low, value, high = (math.nan if end is None else end for end in (found.low, found.value, found.high))
+        return value, low, high
+
+    return {name: interval(scores[:, at]) for at, name in enumerate(SCORES)}
 
 
-def _export(out: Path, trials: list[Trial], questions: Questions) -> dict[str, Any]:
+def _export(out: Path, trials: list[Trial], chance: dict[int, Scores], questions: Questions) -> dict[str, Any]:
     """The table, the picture, the figures."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     bounds = [f"{name}{end}" for name in SCORES for end in ("", "_low", "_high")]
     writer.writerow(["lambda_diagnoses", "lambda_medications", "lambda_procedures", "k", *bounds])
-    for trial in trials:
-        values = [f"{value:.4f}" for name in SCORES for value in trial.scores[name]]
-        writer.writerow([*(trial.setting or ("chance", "", "", "")), *values])
+    rows = [(trial.setting, trial.scores) for trial in trials] + [
+        (("chance", "", "", k), scores) for k, scores in chance.items()
+    ]
+    for setting, scores in rows:
+        writer.writerow([*setting, *(f"{value:.4f}" for name in SCORES for value in scores[name])])
     write_bytes(out / "trials.csv", text.getvalue().encode())
     patients = len(np.unique(questions.patient))
-    write_bytes(out / "retrieval.svg", draw_sweep(trials, records=len(questions), patients=patients))
-    tried = [trial for trial in trials if trial.setting]
-    best = max(tried, key=lambda trial: trial.scores["statement_f1"][0])
+    write_bytes(out / "retrieval.svg", draw_sweep(trials, chance, records=len(questions), patients=patients))
+    best = max(trials, key=lambda trial: trial.scores["statement_f1"][0])
+    by_chance = chance[best.setting[3]]
     return {
-        "best": list(best.setting or ()),
+        "best": list(best.setting),
         **{name: round(best.scores[name][0], 4) for name in SCORES},
-        **{f"{name}_by_chance": round(trials[-1].scores[name][0], 4) for name in SCORES},
+        **{f"{name}_by_chance": round(by_chance[name][0], 4) for name in SCORES},
         "records": len(questions),
         "patients": patients,
-        "trials": len(tried),
+        "trials": len(trials),
         "table": str(out / "trials.csv"),
         "picture": str(out / "retrieval.svg"),
     }

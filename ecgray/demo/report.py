@@ -65,9 +65,9 @@ def _head(story: Story) -> str:
     return (
         "<header><h1>From an archive to an answer</h1>"
         f'<p class="lead">A hospital archive of {story.records:,} ECGs of {story.patients:,} patients went in at one '
-        "end; a classifier that answers free-text questions about an ECG came out at the other. Everything on this "
-        f"page was computed by one command, <code>make demo</code>, in {duration(story.seconds)} on "
-        f"{escape(story.machine)}.</p>"
+        "end; a classifier that answers free-text questions about an ECG, and a generator that writes ECGs from text, "
+        "came out at the other. Everything on this page was computed by one command, <code>make demo</code>, in "
+        f"{duration(story.seconds)} on {escape(story.machine)}.</p>"
         '<p class="notice"><b>These are drawn ECGs, not patients.</b> The archive is drawn by a simulator so that the '
         "demo runs anywhere without a download. The figures say that the machinery works; they say nothing of how "
         "well it reads a real ECG.</p></header>"

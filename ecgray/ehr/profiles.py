@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int32, Int64
 
-VIEWS = ("diagnoses", "medications", "procedures")
 Level = Literal["full", "3"]
 
 

@@ -81,23 +81,3 @@ def _scores(questions: Questions, found: Int64[np.ndarray, "record k"]) -> Float
     ill = [[questions.diagnoses[rows[each]] for each in row] for row in kept]
     mine = [questions.diagnoses[row] for row in questions.admission]
     return np.concatenate([mean_overlap(questions.own, said), mean_overlap(mine, ill)[:, :1]], axis=1)
-
-
-def patient_interval(
-    values: Float64[np.ndarray, " record"], patient: Int64[np.ndarray, " record"], *, draws: int = 1000
-) -> tuple[float, float, float]:
-    """Mean over records and its 95 % interval, patients drawn with replacement; NaN values do not count.
-
-    >>> patient_interval(np.ones(4), np.arange(4))
-    (1.0, 1.0, 1.0)
-    """
-    known = ~np.isnan(values)
-    _, who = np.unique(patient[known], return_inverse=True)
-    total, count = np.bincount(who, values[known]), np.bincount(who)
-    if not len(count):
-        return (float("nan"),) * 3
-    random = np.random.default_rng(0)
-    drawn = random.multinomial(len(count), np.full(len(count), 1 / len(count)), size=draws)
-    means = (drawn @ total) / (drawn @ count)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(total.sum() / count.sum()), float(low), float(high)

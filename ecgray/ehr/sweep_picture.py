@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _PANELS = (
@@ -20,30 +20,37 @@ class Trial:
     name: str
     scores: dict[str, tuple[float, float, float]]
     """Mean and the ends of its 95 % interval, by score."""
-    setting: tuple[float, float, float, int] | None = None
-    """lambda_1, lambda_2, lambda_3 and k; None for chance."""
+    setting: tuple[float, float, float, int]
+    """lambda_1, lambda_2, lambda_3 and k."""
 
 
-def draw_sweep(trials: Sequence[Trial], *, records: int, patients: int) -> bytes:
-    """One panel a score, one line a setting, as SVG; the last trial is chance."""
+def draw_sweep(
+    trials: Sequence[Trial],
+    chance: Mapping[int, Mapping[str, tuple[float, float, float]]],
+    *,
+    records: int,
+    patients: int,
+) -> bytes:
+    """One panel a score, one line a setting, as SVG; behind each setting what as many neighbours by chance reach."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    *tried, chance = trials
-    rows = range(len(tried))
+    rows = range(len(trials))
     with mpl.rc_context({"svg.hashsalt": "ecgray", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(11, 1.6 + 0.32 * len(tried)), layout="constrained")
+        figure = Figure(figsize=(11, 1.6 + 0.32 * len(trials)), layout="constrained")
         panels = figure.subplots(1, len(_PANELS), sharey=True)
         for axes, (name, label) in zip(panels, _PANELS, strict=True):
-            means = [trial.scores[name][0] for trial in tried]
-            below = [trial.scores[name][0] - trial.scores[name][1] for trial in tried]
-            above = [trial.scores[name][2] - trial.scores[name][0] for trial in tried]
+            means = [trial.scores[name][0] for trial in trials]
+            below = [trial.scores[name][0] - trial.scores[name][1] for trial in trials]
+            above = [trial.scores[name][2] - trial.scores[name][0] for trial in trials]
             axes.errorbar(means, rows, xerr=[below, above], fmt="o", capsize=3, color="C0", label="retrieved")
-            low, high = chance.scores[name][1:]
-            axes.axvspan(low, high, color="0.8", label="by chance")
+            bands = [chance[trial.setting[3]][name][1:] for trial in trials]
+            widths = [high - low for low, high in bands]
+            axes.barh(rows, widths, 1.0, [low for low, _ in bands], color="0.8", zorder=0, label="by chance")
+            axes.use_sticky_edges = False
             axes.set_xlabel(label)
             axes.grid(axis="x", alpha=0.3)
-        panels[0].set_yticks(list(rows), [trial.name for trial in tried])
+        panels[0].set_yticks(list(rows), [trial.name for trial in trials])
         panels[0].set_ylabel("diagnoses : drugs : procedures")
         panels[0].invert_yaxis()
         panels[-1].legend(loc="best")

@@ -1,8 +1,9 @@
 """Latents out of noise: the reverse process with the schedulers of diffusers (SE-Diff Eq. 24 and 25).
 
 All noise comes from `ecgray.sediff.noise`: a latent depends on its condition, seed and index, and on what else is in
-its batch only as far as sums are rounded differently. DDPM's ancestral step is DDIM's with eta = 1 (a test holds the
-two against each other): diffusers lets that one take its noise from us.
+its batch only as far as sums are rounded differently. All four samplers are DPM-Solver++: of first order it is DDIM's
+step, and with noise DDPM's ancestral one (tests hold them against those of diffusers). diffusers' own of these two
+step by 1000 // steps, which leads past the next time wherever the number of steps does not divide 1,000.
 
 The first step is t = 999, where training begins: with diffusers' default a few-step sampler starts from noise that the
 network takes for something else. DPM-Solver++ spreads its steps evenly in the logarithm of the signal-to-noise ratio.
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
+from diffusers import DPMSolverMultistepScheduler
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -29,6 +30,7 @@ from ecgray.sediff.schedule import DIFFUSERS_NAMES, Schedule
 from ecgray.sediff.unet import Context
 
 _PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction", "flow": "flow_prediction"}
+_WITH_NOISE = ("ddpm", "sde-dpm++")
 
 
 @runtime_checkable
@@ -54,31 +56,28 @@ class Denoises(Protocol):
 def make_scheduler(config: ScheduleConfig, sampling: SamplingConfig) -> Any:
     """The scheduler of diffusers that goes backwards along this path; its steps are set."""
     flow = config.path == "flow"
-    common = {
-        "num_train_timesteps": TRAINED_STEPS,
-        "beta_start": config.beta_first,
-        "beta_end": config.beta_last,
-        "beta_schedule": DIFFUSERS_NAMES.get(config.path, "linear"),
-        "prediction_type": _PREDICTIONS[config.prediction],
-        "timestep_spacing": "trailing",
-    }
-    if sampling.sampler in ("ddpm", "ddim"):
-        if flow:
-            raise ConfigError(
-                f"sampler={sampling.sampler} needs a diffusion of epsilon or v, and this one was trained on the flow; "
-                "use dpm++ or sde-dpm++."
-            )
-        scheduler: Any = DDIMScheduler(**common, clip_sample=config.clip, set_alpha_to_one=True)
-    else:
-        scheduler = DPMSolverMultistepScheduler(
-            **common,
-            algorithm_type="sde-dpmsolver++" if sampling.sampler == "sde-dpm++" else "dpmsolver++",
-            solver_order=2,
-            lower_order_final=True,
-            final_sigmas_type="zero",
-            use_flow_sigmas=flow,
-            use_lu_lambdas=not flow,
+    first_order = sampling.sampler in ("ddpm", "ddim")
+    if first_order and flow:
+        raise ConfigError(
+            f"sampler={sampling.sampler} needs a diffusion of epsilon or v, and this one was trained on the flow; "
+            "use dpm++ or sde-dpm++."
         )
+    scheduler: Any = DPMSolverMultistepScheduler(
+        num_train_timesteps=TRAINED_STEPS,
+        beta_start=config.beta_first,
+        beta_end=config.beta_last,
+        beta_schedule=DIFFUSERS_NAMES.get(config.path, "linear"),
+        prediction_type=_PREDICTIONS[config.prediction],
+        timestep_spacing="trailing",
+        algorithm_type="sde-dpmsolver++" if sampling.sampler in _WITH_NOISE else "dpmsolver++",
+        solver_order=1 if first_order else 2,
+        lower_order_final=True,
+        final_sigmas_type="zero",
+        use_flow_sigmas=flow,
+        use_lu_lambdas=not (flow or first_order),
+        thresholding=config.clip,  # with this greatest value: z_0-hat is clipped to -1 ... 1
+        sample_max_value=1.0,
+    )
     scheduler.set_timesteps(sampling.steps)
     return scheduler
 
@@ -110,25 +109,8 @@ def sample(
             if guided:
                 conditional, free = said.chunk(2)
                 said = free + scale * (conditional - free)
-            latent = _step(scheduler, config, said, step, latent, keys, number)
+            noise = gaussian(keys, number, diffusion.shape) if config.sampler in _WITH_NOISE else None
+            latent = scheduler.step(said, step, latent, variance_noise=noise, return_dict=False)[0]
             if progress is not None:
                 progress()
     return latent
-
-
-def _step(
-    scheduler: Any, config: SamplingConfig, said: Tensor, step: Tensor, latent: Tensor, keys: Tensor, number: int
-) -> Tensor:
-    shape = (latent.shape[1], latent.shape[2])
-    match config.sampler:
-        case "ddpm":
-            noise = gaussian(keys, number, shape)
-            found = scheduler.step(said, step, latent, eta=1.0, variance_noise=noise, return_dict=False)[0]
-        case "ddim":
-            found = scheduler.step(said, step, latent, eta=0.0, return_dict=False)[0]
-        case "dpm++":
-            found = scheduler.step(said, step, latent, return_dict=False)[0]
-        case "sde-dpm++":
-            noise = gaussian(keys, number, shape)
-            found = scheduler.step(said, step, latent, variance_noise=noise, return_dict=False)[0]
-    return found

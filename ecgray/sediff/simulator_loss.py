@@ -38,7 +38,10 @@ IDENTITIES = (
 
 @dataclass(frozen=True)
 class SimulatorLosses:
-    """Eq. 18 and 20, means over the records that could be judged; 0 where none could."""
+    """Eq. 18 and 20, summed over the records that could be judged and divided by the number of all.
+
+    So each record counts the same in every batch, however many workers share it and however many could be judged.
+    """
 
     euler: Float[Tensor, ""]
     inter_lead: Float[Tensor, ""]
@@ -99,7 +102,7 @@ class BeatSimulator(nn.Module):
 
         Records without a class (-1) or a heart rate (NaN) are left out of both, as the paper has it.
         """
-        judged = can_be_judged(cls, heart_rate_bpm)
+        records, judged = len(beat), can_be_judged(cls, heart_rate_bpm)
         if not judged.any():
             return SimulatorLosses(beat.sum() * 0, beat.sum() * 0, 0)
         waves, level = self.slopes(cls[judged], heart_rate_bpm[judged])
@@ -109,7 +112,7 @@ class BeatSimulator(nn.Module):
         euler = (observed - prescribed).square().mean(dim=(1, 2))
         apart = frontal_slopes(observed, prescribed).square()
         lead = apart.mean(dim=(1, 2)) if inter_lead == "mean" else apart.sum(dim=(1, 2))
-        return SimulatorLosses((weight * euler).mean(), (weight * lead).mean(), int(judged.sum()))
+        return SimulatorLosses((weight * euler).sum() / records, (weight * lead).sum() / records, int(judged.sum()))
 
 
 def can_be_judged(cls: Int64[Tensor, " batch"], heart_rate_bpm: Float[Tensor, " batch"]) -> Bool[Tensor, " batch"]:

@@ -18,7 +18,18 @@ from generated_tables import write_generated
 from ecgray.alignment.step import Embedded, contrastive_loss
 from ecgray.cluster import scorer as scorer_module
 from ecgray.cluster.evaluate import evaluate
-from ecgray.cluster.evaluation_plan import _how, read_generated, reference_of
+from ecgray.cluster.evaluation_case import _panel
+from ecgray.cluster.evaluation_plan import (
+    _how,
+    _task,
+    compared_sets,
+    open_reference,
+    read_generated,
+    reference_of,
+    train_sets,
+    write_reference,
+)
+from ecgray.cluster.evaluation_worker import SCORED, EvaluationPlan, Evaluator, TrainingParts, read_scored, small_ecgs
 from ecgray.cluster.record_texts import RecordTexts, with_text
 from ecgray.cluster.scorer import gather, train_scorer
 from ecgray.errors import ConfigError
@@ -28,7 +39,7 @@ from ecgray.recipes.train_scorer import TRAIN_SCORER, TrainScorerConfig
 from ecgray.sediff.config import SIZES
 from ecgray.sediff.folder import save_vae
 from ecgray.sediff.vae import Vae
-from ecgray.tables import ecg_counts, read_table, write_table
+from ecgray.tables import COUNTS_PER_MV, ecg_counts, parquet_files, read_table, write_table
 from ecgray.text.terms import narrowest
 from ecgray.training.journal import read_journal
 
@@ -215,3 +226,101 @@ def test_free_prompts_alone_are_held_against_held_out_records(place: Path) -> No
 def test_settings_that_mean_nothing_are_refused(place: Path, changes: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         evaluation(place, **changes)
+
+
+def bare_worker(place: Path, *, batch_size: int) -> Evaluator:
+    """A worker without its networks."""
+    worker = Evaluator.__new__(Evaluator)
+    worker.plan = EvaluationPlan(
+        reference=place,
+        scored=place,
+        scorer=place,
+        vae=None,
+        measures_real=False,
+        batch_size=batch_size,
+        threads=1,
+        device="cpu",
+        seed=3,
+    )
+    return worker
+
+
+def ecgs_of(task: pa.Table, place: Path, *, batch_size: int) -> np.ndarray:
+    """The ECGs of a task as a worker looks at them, in the task's order."""
+    found = list(bare_worker(place, batch_size=batch_size)._ecgs(task["kind"][0].as_py(), task))
+    rows = np.concatenate([own for own, _ in found])
+    assert sorted(rows) == list(range(len(task)))
+    return np.concatenate([counts for _, counts in found])[np.argsort(rows)]
+
+
+def test_a_simulated_strip_is_the_same_in_any_batch_and_in_the_picture(place: Path) -> None:
+    config = dataclasses.replace(evaluation(place, labels=place / "labels"), seed=3)
+    asked = [read_generated(place / "good")]
+    reference = reference_of(config, asked)
+    one = next(each for each in compared_sets(config, reference, asked)[0] if each.kind == "simulator")
+    task = _task(one, np.arange(4, 7), reference)
+    strips = ecgs_of(task, place, batch_size=2)
+    assert (ecgs_of(task, place, batch_size=3) == strips).all()
+    shown = _panel(one, 5, config, np.zeros((0, 12, 5000), np.int16), reference)
+    assert shown is not None
+    assert (np.rint(COUNTS_PER_MV * np.asarray(shown.ecg)) == strips[1]).all()
+
+
+def test_planted_copies_are_the_same_in_any_batch(place: Path) -> None:
+    config = evaluation(place, planted=12)
+    one = next(each for each in train_sets(config) if each.kind == "planted")
+    task = _task(one, np.arange(12), reference_of(config, []))
+    found = [ecgs_of(task, place, batch_size=size) for size in (1, 5, 64)]
+    assert (found[0] == found[1]).all()
+    assert (found[0] == found[2]).all()
+    assert (ecgs_of(task.slice(7, 2), place, batch_size=64) == found[0][7:9]).all(), "nor of the piece of work"
+
+
+def destroy(file: Path, group: int) -> None:
+    """Make the ECGs of one row group unreadable."""
+    column = pq.read_metadata(file).row_group(group).column(pq.read_schema(file).get_field_index("ecg"))
+    with file.open("r+b") as opened:
+        opened.seek(column.data_page_offset)
+        opened.write(b"\xff" * 64)
+
+
+def test_only_row_groups_with_a_chosen_record_are_read(tmp_path: Path) -> None:
+    """A destroyed one that holds none of them goes unnoticed."""
+    draw_tables(tmp_path, records=96, rows=64)
+    whole = read_table(tmp_path / "records", ["record_id", "ecg"])
+    chosen = [1, 3, 40, 41, 70]  # of row groups 0 and 2 of the first file, 0 of the second
+    files = parquet_files(tmp_path / "records")
+    for file, group in ((0, 1), (0, 3), (1, 1)):
+        destroy(files[file], group)
+        with pytest.raises(OSError, match="page header"):
+            pq.ParquetFile(files[file]).read_row_group(group, columns=["ecg"])
+    config = evaluation(tmp_path)
+    ids = whole["record_id"].take(pa.array(chosen)).combine_chunks()
+    reference = dataclasses.replace(reference_of(config, []), record_ids=ids)
+    write_reference(config, reference, tmp_path / "reference.i2")
+    assert (open_reference(tmp_path / "reference.i2") == ecg_counts(whole["ecg"].take(pa.array(chosen)))).all()
+    training = next(each for each in train_sets(config) if each.kind == "train")
+    rows = np.flatnonzero(np.isin(training.record_ids, ids.slice(0, 4).to_pylist()))
+    own = np.array(chosen)[np.isin(ids.to_pylist(), np.array(training.record_ids)[rows])]
+    counts = ecgs_of(_task(training, rows, reference), tmp_path, batch_size=3)
+    assert (counts == ecg_counts(whole["ecg"].take(pa.array(own)))).all()
+
+
+def test_training_records_come_some_files_at_a_time_in_their_order(tmp_path: Path) -> None:
+    random, count = np.random.default_rng(0), 30
+    small = random.integers(-900, 900, (count, 12, 1000)).astype("<i2")
+    vectors = random.normal(size=(count, 8)).astype(np.float32)
+    columns = {
+        "number": pa.array(np.arange(count)),
+        "embedding": pa.array(list(vectors), SCORED.field("embedding").type),
+        "small": pa.array([one.tobytes() for one in small], SCORED.field("small").type),
+    }
+    table = pa.table([columns.get(each.name, pa.nulls(count, each.type)) for each in SCORED], schema=SCORED)
+    for piece in range(10):
+        write_table(table.slice(3 * piece, 3).take(pa.array([2, 0, 1])), tmp_path / f"set07-{piece:05d}.parquet")
+    parts = TrainingParts.of(tmp_path, 7, width=8)
+    assert [len(part.small) for part in parts] == [12, 12, 6]
+    assert (np.concatenate([part.small for part in parts]) == small).all()
+    assert (np.concatenate([part.embedding for part in parts]) == vectors).all()
+    assert (small_ecgs(read_scored(tmp_path, 7)) == small).all()
+    assert len(small_ecgs(read_scored(tmp_path, 8))) == 0

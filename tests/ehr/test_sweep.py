@@ -9,7 +9,7 @@ import pytest
 from ecgray.ehr.linking import Links
 from ecgray.ehr.retrieval import gather_experience, mean_overlap
 from ecgray.ehr.similar import Weights
-from ecgray.ehr.sweep import SCORES, gather_questions, patient_interval, score_chance, score_retrieval
+from ecgray.ehr.sweep import SCORES, gather_questions, score_chance, score_retrieval
 from ecgray.ehr.sweep_picture import Trial, draw_sweep
 from ecgray.errors import ConfigError
 from ecgray.recipes.tune_retrieval import TABLE_10, TUNE_RETRIEVAL, TuneRetrievalConfig
@@ -88,22 +88,11 @@ def test_overlap_of_nothing_is_no_number():
     assert scores[2].tolist() == [0, 0]
 
 
-def test_an_interval_resamples_patients_and_not_records():
-    random = np.random.default_rng(0)
-    value = random.normal(size=40)
-    by_record = patient_interval(value, np.arange(40))
-    repeated = patient_interval(np.repeat(value, 25), np.repeat(np.arange(40), 25))
-    assert repeated == pytest.approx(by_record)
-    alone = patient_interval(np.repeat(value, 25), np.arange(1000))
-    assert alone[2] - alone[1] < 0.5 * (by_record[2] - by_record[1])
-    assert np.isnan(patient_interval(np.full(3, np.nan), np.arange(3))).all()
-
-
 def test_the_picture_is_the_same_each_time():
     scores = dict.fromkeys(SCORES, (0.3, 0.2, 0.4))
-    trials = [Trial("1 : 1 : 1, k = 3", scores, (1, 1, 1, 3)), Trial("by chance", scores)]
-    drawn = draw_sweep(trials, records=10, patients=5)
-    assert drawn == draw_sweep(trials, records=10, patients=5)
+    trials = [Trial(f"1 : 1 : 1, k = {k}", scores, (1, 1, 1, k)) for k in (2, 3)]
+    drawn = draw_sweep(trials, {2: scores, 3: scores}, records=10, patients=5)
+    assert drawn == draw_sweep(trials, {2: scores, 3: scores}, records=10, patients=5)
     assert b"k = 3" in drawn
 
 

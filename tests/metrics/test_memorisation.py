@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 
 from ecgray.metrics.memorisation import (
     Library,
+    Nearest,
     best_correlation,
     find_nearest,
     magnitudes,
@@ -33,15 +37,26 @@ def hearts(records: int) -> np.ndarray:
     return np.clip(np.array(found), -32000, 32000).astype(np.int16)
 
 
-def library(counts: np.ndarray) -> Library:
-    small = thumbnails(counts)
-    return Library(small, magnitudes(small))
+def library(counts: np.ndarray) -> list[Library]:
+    return [Library(thumbnails(counts))]
+
+
+def cut(whole: Library, rows: int) -> list[Library]:
+    """The same library in parts of so many records."""
+    assert whole.embedding is not None
+    starts = range(0, len(whole.small), rows)
+    return [Library(whole.small[at : at + rows], whole.embedding[at : at + rows]) for at in starts]
+
+
+def same(one: Nearest, other: Nearest) -> bool:
+    """To the last bit."""
+    return all(np.array_equal(getattr(one, each.name), getattr(other, each.name)) for each in fields(Nearest))
 
 
 def test_planted_copies_are_found() -> None:
     train = hearts(150)
     chosen = np.arange(0, 150, 10)
-    found = find_nearest(thumbnails(planted_copies(train[chosen], seed=0)), library(train))
+    found = find_nearest(thumbnails(planted_copies(train[chosen], chosen, seed=0)), library(train))
     assert found.record.tolist() == chosen.tolist()
     others = find_nearest(thumbnails(hearts(40)), library(train))
     assert found.correlation.min() > np.percentile(others.correlation, 99)
@@ -87,7 +102,7 @@ def test_copies_of_real_recordings_stand_out_among_other_patients(real_data: Pat
         np.rint(1000 * np.load(folder / f"samples_{name}_22.npy", allow_pickle=False)).astype(np.int16)
         for name in ("real", "synthetic")
     )
-    known = Library(real, magnitudes(real))
+    known = [Library(real)]
     noise = RNG.normal(0, 20, real.shape)
     copies = np.rint(1.1 * np.roll(real, 40, axis=-1) + noise).astype(np.int16)
     found = find_nearest(copies, known)
@@ -96,9 +111,62 @@ def test_copies_of_real_recordings_stand_out_among_other_patients(real_data: Pat
 
 
 def test_embeddings_have_a_nearest_of_their_own() -> None:
-    train = library(hearts(6))
-    known = Library(train.small, train.magnitude, np.eye(6))
-    found = find_nearest(train.small[:2], known, embedding=np.eye(6)[[4, 5]] + 0.1)
+    known = Library(thumbnails(hearts(6)), np.eye(6))
+    found = find_nearest(known.small[:2], [known], embedding=np.eye(6)[[4, 5]] + 0.1)
     assert found.embedding_record.tolist() == [4, 5]
     assert found.record.tolist() == [0, 1]
     assert found.embedding_distance[0] == pytest.approx(np.sqrt(6) * 0.1)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64])
+def test_the_nearest_is_the_same_however_the_library_is_cut(rows: int) -> None:
+    """Some records stand in it twice: of equally near ones the first is named."""
+    small = thumbnails(hearts(90))
+    vectors = RNG.normal(size=(90, 48)).astype(np.float32)
+    again = RNG.permutation(90)[:40]
+    whole = Library(np.concatenate([small, small[again]]), np.concatenate([vectors, vectors[again]]))
+    asked = np.concatenate([thumbnails(hearts(20)), small[:5]])
+    embedding = np.concatenate([RNG.normal(size=(20, 48)), vectors[:5]])
+    one = find_nearest(asked, [whole], embedding=embedding, candidates=8)
+    assert one.record[20:].tolist() == one.embedding_record[20:].tolist() == list(range(5))
+    assert same(find_nearest(asked, cut(whole, rows), embedding=embedding, candidates=8), one)
+
+
+def test_magnitudes_have_products_without_rounding() -> None:
+    found = magnitudes(thumbnails(hearts(40)))
+    exact = found.astype(np.int64) @ found.T.astype(np.int64)
+    assert (found == np.rint(found)).all()
+    assert exact.max() < 2**24
+    assert ((found @ found.T).astype(np.int64) == exact).all()
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Parts that exist only while they are looked at."""
+
+    parts: int
+
+    def __iter__(self) -> Iterator[Library]:
+        for part in range(self.parts):
+            random = np.random.default_rng(part)
+            yield Library(random.integers(-500, 500, (100, 12, 1000), np.int16), random.normal(size=(100, 8)))
+
+
+def test_memory_does_not_grow_with_the_library() -> None:
+    asked, embedding = RNG.integers(-500, 500, (3, 12, 1000)).astype(np.int16), RNG.normal(size=(3, 8))
+    peaks = []
+    for parts in (2, 10):
+        tracemalloc.start()
+        find_nearest(asked, Drawn(parts), embedding=embedding, candidates=4)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_a_planted_copy_does_not_depend_on_those_beside_it() -> None:
+    train, numbers = hearts(4), np.array([3, 8, 9, 40])
+    whole = planted_copies(train, numbers, seed=1)
+    assert (
+        np.concatenate([planted_copies(train[n : n + 1], numbers[n : n + 1], seed=1) for n in range(4)]) == whole
+    ).all()
+    assert (planted_copies(train, numbers, seed=2) != whole).any(axis=(1, 2)).all()

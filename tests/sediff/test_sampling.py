@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 import torch
-from diffusers import DDPMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler
 from drawn_conditions import draw_condition, make_diffusion
 from torch import nn
 
@@ -56,7 +56,9 @@ class Known(Diffusion):
     [
         ("linear", "epsilon", "ddpm", 250, 0.02),
         ("linear", "v", "ddpm", 250, 0.02),
+        ("linear", "v", "ddpm", 800, 0.02),  # does not divide 1,000, as those of the paper's Table 6
         ("linear", "v", "ddim", 100, 0.02),
+        ("linear", "v", "ddim", 300, 0.02),
         ("linear", "v", "dpm++", 25, 0.02),
         ("linear", "epsilon", "dpm++", 25, 0.02),
         ("linear", "v", "sde-dpm++", 50, 0.03),
@@ -79,18 +81,25 @@ def test_samples_have_the_density_of_the_training_data(
     assert denoiser.asked[0] == pytest.approx(998.5, abs=0.6)
 
 
-def test_ddpm_is_the_step_of_diffusers() -> None:
-    config = ScheduleConfig(prediction="epsilon")
-    mine = make_scheduler(config, SamplingConfig(sampler="ddpm", steps=50))
-    theirs = DDPMScheduler(beta_start=8.5e-4, beta_end=1.2e-2, clip_sample=False, timestep_spacing="trailing")
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
+def test_ancestral_and_ddim_steps_are_those_of_diffusers(sampler: str, prediction: str, clip: bool) -> None:
+    config = ScheduleConfig(prediction=prediction, clip=clip)  # type: ignore[arg-type]
+    mine = make_scheduler(config, SamplingConfig(sampler=sampler, steps=50))  # type: ignore[arg-type]
+    common = {"beta_start": 8.5e-4, "beta_end": 1.2e-2, "clip_sample": clip, "timestep_spacing": "trailing"}
+    common["prediction_type"] = mine.config.prediction_type
+    theirs = DDPMScheduler(**common) if sampler == "ddpm" else DDIMScheduler(**common)
     theirs.set_timesteps(50)
     assert torch.equal(mine.timesteps, theirs.timesteps)
     said, latent = torch.randn(2, 3, 4, 128, generator=torch.Generator().manual_seed(0))
-    for step in mine.timesteps[[0, 20, 48]]:
-        noise = torch.randn(3, 4, 128, generator=torch.Generator().manual_seed(7))
-        ours = mine.step(said, step, latent, eta=1.0, variance_noise=noise, return_dict=False)[0]
-        same = theirs.step(said, step, latent, generator=torch.Generator().manual_seed(7), return_dict=False)[0]
-        torch.testing.assert_close(ours, same, atol=1e-5, rtol=1e-5)
+    for number, step in enumerate(mine.timesteps[:-1]):
+        noise = torch.randn(3, 4, 128, generator=torch.Generator().manual_seed(number))
+        ours = mine.step(said, step, latent, variance_noise=noise, return_dict=False)[0]
+        same = torch.Generator().manual_seed(number)
+        options = {"generator": same} if sampler == "ddpm" else {"use_clipped_model_output": clip}
+        expected = theirs.step(said, step, latent, return_dict=False, **options)[0]
+        torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm++", "sde-dpm++"])

@@ -76,8 +76,24 @@ def test_records_without_class_or_rate_are_left_out() -> None:
     odd[4], unknown[5] = -1, torch.nan
     found = simulator.losses(beats[:6], odd, unknown, weight=torch.ones(6))
     assert found.judged == 4
-    torch.testing.assert_close(found.euler, known.euler)
+    torch.testing.assert_close(6 * found.euler, 4 * known.euler)
     assert simulator.losses(beats[:2], cls[:2] * 0 - 1, rate[:2], weight=torch.ones(2)).judged == 0
+
+
+@pytest.mark.parametrize("term", ["euler", "inter_lead"])
+def test_two_workers_see_the_loss_of_one(term: str) -> None:
+    """Seven records of one share can be judged and one of the other: each counts as in a batch of all."""
+    simulator, generator = BeatSimulator(FIT, phases="milliseconds"), torch.Generator().manual_seed(2)
+    beats, weight = torch.randn(16, 12, 300, generator=generator), torch.rand(16, generator=generator)
+    cls = torch.tensor([0, 3, 7, 1, 2, 5, 4, -1, -1, -1, -1, -1, 9, -1, -1, -1])
+
+    def loss(rows: slice) -> torch.Tensor:
+        rate = torch.full((len(cls[rows]),), 70.0)
+        return getattr(simulator.losses(beats[rows], cls[rows], rate, weight=weight[rows]), term)
+
+    shares = [loss(slice(8)), loss(slice(8, None))]
+    torch.testing.assert_close(torch.stack(shares).mean(), loss(slice(None)))
+    assert shares[0] > 3 * shares[1]
 
 
 def test_the_class_that_shapes_the_beat_most_judges_it() -> None:
