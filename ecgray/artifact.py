@@ -13,9 +13,10 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ecgray.errors import ArtifactError
+from ecgray.errors import ArtifactError, ConfigError
+from ecgray.settings import from_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +29,10 @@ CONFIG, PREPROCESSOR, TENSORS, CARD, SUMS = (
     "SHA256SUMS",
 )
 _REQUIRED = (CONFIG, PREPROCESSOR, TENSORS, CARD)
+_CALLED: dict[type, str] = {str: "a text", dict: "an object"}
+
+Value = TypeVar("Value")
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,33 @@ class ModelFolder:
     tensors: dict[str, Tensor]
     fingerprint: str
     """Twelve digits of SHA256SUMS: changes when any file does."""
+
+    def field(self, name: str, kind: type[Value]) -> Value:
+        """A field of config.json; raises `ArtifactError` where it is missing, or of another kind."""
+        value = self.config.get(name)
+        if not isinstance(value, kind):
+            found = "holds no" if name not in self.config else "holds another kind of"
+            raise ArtifactError(
+                f"{self.path / CONFIG} {found} {name!r}, which must be {_CALLED[kind]}; export the model again."
+            )
+        return value
+
+    def settings(self, name: str, kind: type[Settings]) -> Settings:
+        """The settings that stand in a field of config.json.
+
+        Raises `ArtifactError` where they are missing, or not such as this version reads.
+        """
+        return self._read(CONFIG, self.field(name, dict), kind)
+
+    def preprocessing(self, kind: type[Settings]) -> Settings:
+        """What preprocessor.json holds, as `settings`."""
+        return self._read(PREPROCESSOR, self.preprocessor, kind)
+
+    def _read(self, file: str, values: dict[str, Any], kind: type[Settings]) -> Settings:
+        try:
+            return from_json(kind, values)
+        except ConfigError as error:
+            raise ArtifactError(f"{self.path / file} cannot be used: {error}") from None
 
 
 def save_model(
@@ -78,8 +110,9 @@ def save_model(
 def load_model(folder: Path) -> ModelFolder:
     """Read a model folder.
 
-    Raises `ArtifactError` where a file is missing or is not the one that was written.
+    Raises `ArtifactError` where a file is missing or is not the one that was written, or a weight is no number.
     """
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -89,6 +122,15 @@ def load_model(folder: Path) -> ModelFolder:
         tensors = load(contents[TENSORS])
     except (ValueError, SafetensorError) as error:
         raise ArtifactError(f"{folder} holds a file that cannot be read ({error}); export the model again.") from None
+    for name, value in ((CONFIG, config), (PREPROCESSOR, preprocessor)):
+        if not isinstance(value, dict):
+            raise ArtifactError(f"{folder / name} holds no JSON object; export the model again.")
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise ArtifactError(
+                f"{folder / TENSORS}: tensor {name!r} is not finite, and nothing can be computed with it; train again "
+                "with a lower learning rate, or take another model."
+            )
     return ModelFolder(folder, config, preprocessor, tensors, fingerprint)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import socket
 from dataclasses import dataclass
@@ -43,10 +44,16 @@ def output_folder(path: Path, settings: Any, *, inputs: Mapping[str, Path | str]
     """Open `path` for a job with these settings (a dataclass) and inputs: files, folders, or a hash known already.
 
     Settings that the dataclass names in `PLACEMENT` say where and how fast, not what: a run may go on with others.
-    Raises `ConfigError` where the folder holds a run of other settings, `ClusterError` where another job writes it now.
+    Raises `ConfigError` where the folder holds a run of other settings or cannot be one, or a setting is no number;
+    `ClusterError` where another job writes it now.
     """
+    if path == Path():
+        raise ConfigError(
+            "out is empty, or the current folder; name a folder that is the run's own, as --out runs/one."
+        )
     path = path.absolute()
-    if (path / "figures.json").exists():  # finished: nothing is written, not even a lock
+    _refuse_nan(to_json(settings))
+    if _finished(path):  # nothing is written, not even a lock
         yield _open(path, settings, inputs)
         return
     with _lock(path):
@@ -57,6 +64,28 @@ def output_folder(path: Path, settings: Any, *, inputs: Mapping[str, Path | str]
             if {entry.name for entry in path.iterdir()} <= {"config.json", ".lock"}:
                 (path / "config.json").unlink(missing_ok=True)  # nothing was done: free for the corrected command
             raise
+
+
+def _finished(path: Path) -> bool:
+    try:
+        return (path / "figures.json").exists()
+    except OSError as error:  # a name that is too long, or below a folder that is somebody else's
+        raise _unwritable(path, error) from None
+
+
+def _refuse_nan(values: Any, name: str = "") -> None:
+    """Raise `ConfigError` for a setting that JSON cannot hold."""
+    if isinstance(values, float) and not math.isfinite(values):
+        raise ConfigError(f"{name}={values} is not finite; give a number.")
+    if isinstance(values, (dict, list)):
+        for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+            _refuse_nan(value, f"{name}.{key}" if name else str(key))
+
+
+def _unwritable(folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"{folder} cannot be written ({error.strerror}); give an --out that is a folder of yours, or none yet."
+    )
 
 
 def _open(path: Path, settings: Any, inputs: Mapping[str, Path | str]) -> OutputFolder:
@@ -178,9 +207,7 @@ def _locked(lock: Path) -> TextIO:
                     opened.pop_all()
                     return file
     except OSError as error:
-        raise ConfigError(
-            f"{folder} cannot be written ({error.strerror}); give an --out that is a folder of yours, or none yet."
-        ) from None
+        raise _unwritable(folder, error) from None
     raise ConfigError(f"{folder} cannot be made, or does not stay; give an --out that is a folder of yours.")
 
 

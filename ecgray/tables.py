@@ -7,6 +7,7 @@ A file is the unit of commit: it exists whole or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from ecgray.errors import ConfigError
 from ecgray.leads import LEADS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from jaxtyping import Int16
 
@@ -99,6 +100,8 @@ RECORDS = pa.schema(
     },
 )
 """One row a recording: 12 leads, 10 s, 500 Hz, 1,000 counts per mV, neither filtered nor normalised."""
+SIGNALS = [RECORDS.field(name) for name in ("record_id", "subject_id", "split", "ecg")]
+"""What whoever reads recordings needs of them at the least."""
 
 QUARANTINE = pa.schema(
     [
@@ -263,7 +266,7 @@ GENERATED = pa.schema(
         _field("steps", pa.int32(), "steps of the sampler"),
         _field("sampler", pa.string(), "how the noise was taken away"),
         _field("guidance_scale", pa.float32(), "weight of the condition; 1: no guidance"),
-        _field("flags", pa.list_(pa.string()), "what was odd about the prompt: stable words (docs/data.md)"),
+        _field("flags", pa.list_(pa.string()), "what was odd about the prompt: stable words (docs/generation.md)"),
         _field("model", pa.string(), "twelve digits of the generator's model folder"),
     ]
 )
@@ -340,24 +343,43 @@ def read_table(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return pa.concat_tables(pq.read_table(path, columns=list(columns) if columns else None) for path in files)
 
 
+@contextlib.contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Raise `ConfigError` where what is read of a table's file inside cannot be read."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise ConfigError(
+            f"{file} cannot be read as Parquet ({type(error).__name__}); copy it again, or run the job that wrote it."
+        ) from None
+
+
+def read_footer(file: Path, fields: Sequence[pa.Field]) -> pq.FileMetaData:
+    """How many rows and row groups one file of a table has, of which these columns will be read.
+
+    Raises `ConfigError` where its end cannot be read, or it lacks one of the columns, or holds another type there.
+    """
+    with reading(file), pq.ParquetFile(file) as opened:
+        footer, schema = opened.metadata, opened.schema_arrow
+    for field in fields:
+        found = schema.field(field.name).type if field.name in schema.names else None
+        if found != field.type:
+            has = "missing" if found is None else f"of type {found}"
+            raise ConfigError(
+                f"{file}: column {field.name!r} is {has}, and must be of type {field.type}; docs/data.md lists the "
+                "columns."
+            )
+    return footer
+
+
 def read_columns(file: Path, fields: Sequence[pa.Field]) -> pa.Table:
     """Some columns of one file of a table.
 
     Raises `ConfigError` where the file cannot be read, lacks one of the columns, or holds another type there.
     """
-    try:
-        schema = pq.read_schema(file)
-        odd = [each for each in fields if each.name not in schema.names or schema.field(each.name).type != each.type]
-        if not odd:
-            return pq.read_table(file, columns=[each.name for each in fields])
-    except (pa.ArrowException, OSError) as error:
-        raise ConfigError(
-            f"{file} cannot be read as Parquet ({type(error).__name__}); copy it again, or run the job that wrote it."
-        ) from None
-    has = f"of type {schema.field(odd[0].name).type}" if odd[0].name in schema.names else "missing"
-    raise ConfigError(
-        f"{file}: column {odd[0].name!r} is {has}, and must be of type {odd[0].type}; docs/data.md lists the columns."
-    )
+    read_footer(file, fields)
+    with reading(file):
+        return pq.read_table(file, columns=[each.name for each in fields])
 
 
 def write_table(table: pa.Table, path: Path, *, row_group: int = TEXT_ROWS, repetitive: bool = False) -> None:

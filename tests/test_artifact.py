@@ -111,6 +111,25 @@ def test_a_rightly_summed_file_that_is_no_safetensors_is_refused(tmp_path):
         load_model(folder)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_weight_that_is_no_number_is_named(tmp_path, value, dtype):
+    """It would draw flat lines without a word."""
+    tensors = {"whole": torch.ones(3), "torn": torch.tensor([1.0, value], dtype=dtype)}
+    with pytest.raises(ArtifactError, match=r"tensor 'torn' is not finite, and nothing .*; train again"):
+        load_model(write(tmp_path / "model", tensors=tensors))
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocessor.json"])
+@pytest.mark.parametrize("content", ["[]", "3", "null"])
+def test_a_rightly_summed_file_that_is_no_object_is_refused(tmp_path, name, content):
+    folder = write(tmp_path / "model")
+    (folder / name).write_text(content)
+    _sign(folder)
+    with pytest.raises(ArtifactError, match=f"{name} holds no JSON object; export"):
+        load_model(folder)
+
+
 def _sign(folder: Path) -> None:
     names = ["README.md", "config.json", "model.safetensors", "preprocessor.json"]
     sums = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]

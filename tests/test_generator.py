@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from ecgray.cluster.diffusion_score import LATENT_GATE, NOISE_GATE, latent_error, noise_error
 from ecgray.errors import ArtifactError, ConfigError
 from ecgray.models import Generator, Prompt
+from ecgray.models.generator import EMBEDDED
 from ecgray.sediff.config import SIZES as VAE_SIZES
 from ecgray.sediff.diffusion import Diffusion
 from ecgray.sediff.diffusion_config import SIZES, ConditionConfig
@@ -105,3 +107,21 @@ def test_what_is_no_generator_is_refused(tmp_path: Path) -> None:
 
 def test_no_prompts_give_no_ecgs() -> None:
     assert made().generate([], seed=0).shape == (0, 12, 5000)
+
+
+def test_a_generator_that_always_had_a_condition_is_not_guided() -> None:
+    diffusion = Diffusion(dataclasses.replace(SIZES["debug"], condition=ConditionConfig(drop_all=0)))
+    generator = Generator(Vae(VAE_SIZES["debug"]), diffusion, load_text_encoder("lexical"))
+    generator.check_sampling(SamplingConfig(guidance_scale=1))
+    with pytest.raises(ConfigError, match=r"guidance_scale=1\.5 .* drop_all=0; use guidance_scale=1"):
+        generator.check_sampling(SamplingConfig(guidance_scale=1.5))
+
+
+def test_the_gate_tells_a_network_that_has_learnt_nothing() -> None:
+    """The noise at t = 998 cannot: a prediction of v finds it untrained."""
+    learnt = Generator.load(EMBEDDED)
+    latents = learnt.latents(PROMPTS * 3, seed=1, sampling=SamplingConfig(steps=10, guidance_scale=1)).numpy()
+    untrained = Generator(learnt.vae, Diffusion(learnt.diffusion.config), learnt.encoder)
+    assert latent_error(learnt, latents, seed=2) < 0.6 < LATENT_GATE
+    assert latent_error(untrained, latents, seed=2) == pytest.approx(1, abs=0.1)
+    assert all(error - least < NOISE_GATE for error, least in [noise_error(untrained, latents, seed=2)])

@@ -98,6 +98,36 @@ def test_what_is_refused_leaves_nothing_behind(settings, tmp_path, below, there)
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_run_needs_a_folder_of_its_own(settings, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for empty in ("", "."):
+        with pytest.raises(ConfigError, match="out is empty, or the current folder; name"):
+            run(dataclasses.replace(settings, out=Path(empty)))
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_name_that_no_folder_can_have_is_said(settings, tmp_path, below):
+    with pytest.raises(ConfigError, match=r"cannot be written \(File name too long\); give an --out"):
+        run(dataclasses.replace(settings, out=tmp_path / ("x" * 300) / below))
+    assert not settings.out.exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_setting_that_is_no_number_is_named(settings, value):
+    @dataclass(frozen=True, kw_only=True)
+    class More(Settings):
+        inner: dict
+        rates: tuple = ()
+
+    for name, changes in {"inner.rate": {"inner": {"rate": value}}, "rates.1": {"rates": (1.0, value)}}.items():
+        more = More(**({"out": settings.out, "source": settings.source, "inner": {}} | changes))
+        with pytest.raises(ConfigError, match=f"{name}={value} is not finite"):
+            run(more)
+    assert not settings.out.exists()
+
+
 def test_what_was_done_before_a_refusal_stays(settings):
     def begin() -> None:
         with output_folder(settings.out, settings, inputs={}) as folder:

@@ -48,6 +48,23 @@ def test_every_field_says_what_it_means(schema):
     assert all(field.metadata[b"meaning"] for field in schema)
 
 
+def test_a_file_without_a_footer_or_of_another_kind_is_refused_in_a_sentence(tmp_path):
+    number, text = pa.field("value", pa.int64()), pa.field("value", pa.string())
+    tables.write_tables(pa.table({"value": list(range(1000))}), tmp_path)
+    (file,) = tables.parquet_files(tmp_path)
+    assert tables.read_footer(file, [number]).num_rows == 1000
+    tables.write_tables(tables.LABELS.empty_table(), tmp_path / "labels")
+    assert tables.read_footer(tmp_path / "labels" / "part-00000.parquet", list(tables.LABELS)).num_rows == 0
+    with pytest.raises(ConfigError, match=r"column 'value' is of type int64, and must be of type string; docs"):
+        tables.read_footer(file, [text])
+    with pytest.raises(ConfigError, match=r"column 'other' is missing, and must be of type int64"):
+        tables.read_footer(file, [pa.field("other", pa.int64())])
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-200] + bytes(192) + whole[-8:])
+    with pytest.raises(ConfigError, match=r"cannot be read as Parquet .*; copy it again"):
+        tables.read_footer(file, [])
+
+
 def test_a_file_that_was_cut_short_is_refused_in_a_sentence(tmp_path):
     """By whoever lists the table's files: every job does so first."""
     tables.write_tables(pa.table({"value": list(range(1000))}), tmp_path / "table")

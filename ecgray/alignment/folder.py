@@ -15,9 +15,9 @@ from ecgray.alignment.config import ScorerConfig
 from ecgray.alignment.model import Scorer
 from ecgray.artifact import load_model, save_model
 from ecgray.errors import ArtifactError
-from ecgray.settings import from_json, to_json
+from ecgray.settings import to_json
 from ecgray.supreme.preprocess import preprocess
-from ecgray.text.encoders import TextEncoder, load_text_encoder
+from ecgray.text.encoders import TextEncoder, encoder_of
 
 KIND = "ecg-text-scorer"
 
@@ -79,21 +79,15 @@ def load_scorer(folder: Path, *, device: str = "cpu") -> LoadedScorer:
     found = load_model(folder)
     if found.config.get("kind") != KIND:
         raise ArtifactError(f"{folder} holds no scorer; give OUT of a train_scorer job, or its model folder.")
-    encoder = load_text_encoder(found.config["text_encoder"], pooler=found.config["text_pooler"], device=device)
-    if encoder.fingerprint != found.config["text_fingerprint"]:
-        raise ArtifactError(
-            f"{folder} was trained with text encoder {found.config['text_encoder']!r} "
-            f"({found.config['text_fingerprint']}), which is now {encoder.fingerprint}; put back the one it was "
-            "trained with."
-        )
-    model = Scorer(from_json(ScorerConfig, found.config["network"]))
+    encoder = encoder_of(found, device=device)
+    model = Scorer(found.settings("network", ScorerConfig))
     try:
         model.load_state_dict(found.tensors)
     except RuntimeError:
         raise ArtifactError(
             f"{folder} holds weights of another shape than its config.json says; export the model again."
         ) from None
-    return LoadedScorer(model.to(device).eval(), encoder, found.fingerprint, found.config.get("details", {}))
+    return LoadedScorer(model.to(device).eval(), encoder, found.fingerprint, found.field("details", dict))
 
 
 def scorer_card(

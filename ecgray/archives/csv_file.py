@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -85,8 +86,11 @@ def _header(text: bytes, path: Path) -> list[str]:
     """The names of the columns, without the blanks that some writers put after a comma."""
     if not text.strip():
         raise ArchiveError(f"{path} is empty; its first line must name the columns.")
-    first = text.split(b"\n", 1)[0].decode()
-    return [name.strip() for name in next(csv.reader([first], skipinitialspace=True), [])]
+    first = re.split(rb"[\r\n]", text, maxsplit=1)[0].decode()
+    try:
+        return [name.strip() for name in next(csv.reader([first], skipinitialspace=True), [])]
+    except csv.Error as error:
+        raise ArchiveError(f"{path} is no CSV that can be read; its first line must name the columns.") from error
 
 
 def csv_path(folder: Path, name: str) -> Path:

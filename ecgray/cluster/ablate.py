@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from ecgray.alignment.folder import load_scorer
 from ecgray.cluster.diffusion import train_diffusion
 from ecgray.cluster.encode import encode
 from ecgray.cluster.evaluate import evaluate
 from ecgray.cluster.generate import generate
+from ecgray.cluster.tune_steps import refuse_untold
 from ecgray.output import output_folder
 from ecgray.recipes.ablate import OTHER_VAE
 from ecgray.recipes.evaluate import EvaluateConfig
+from ecgray.sediff.folder import load_vae
 
 if TYPE_CHECKING:
     from ecgray.recipes.ablate import AblateConfig
@@ -44,6 +47,7 @@ def ablate(config: AblateConfig) -> dict[str, Any]:
             return folder.done
         absolute = {name: path.absolute() for name, path in (inputs | {"out": config.out}).items()}
         config = dataclasses.replace(config, **absolute)  # type: ignore[arg-type]
+        _refuse_unscorable(config)
         left_out = [variant for variant in config.variants if variant not in config.runnable]
         for number, variant in enumerate(config.runnable, 1):
             tqdm.write(f"[{number}/{len(config.runnable)}] {variant}", file=sys.stderr)
@@ -72,3 +76,11 @@ def ablate(config: AblateConfig) -> dict[str, Any]:
             for variant in config.runnable
         }
         return folder.finish({"left_out": left_out, "ddpm": losses} | scored)
+
+
+def _refuse_unscorable(config: AblateConfig) -> None:
+    """What is needed only after hours of training is opened before: autoencoders, scorer, conditions of the table."""
+    for vae in {path for variant in config.runnable if (path := config.vae_of(variant)) is not None}:
+        load_vae(vae)
+    load_scorer(config.scorer)
+    refuse_untold(config.generate("full"))

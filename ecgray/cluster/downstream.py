@@ -41,6 +41,8 @@ from ecgray.tables import (
     ecg_counts,
     parquet_files,
     read_columns,
+    read_footer,
+    reading,
     table_folder,
 )
 
@@ -158,8 +160,8 @@ def _refuse_few(config: DownstreamConfig, draws: Sequence[Mapping[Regime, Draw]]
     names, balanced = CLASS_NAMES[config.task], draws[0]["balanced"].real
     if len(test) < 4 or len(draws[0]["unbalanced"].real) <= config.minority or len(balanced) < 2 * config.minority:
         raise ConfigError(
-            f"{config.records} has {len(test) // 2} test patients of each class and {len(balanced)} training patients "
-            f"of {names[0]} and {names[1]} together; the task needs some of each, and more than --minority "
+            f"{config.records} has {len(test) // 2} test recordings of each class and {len(balanced)} training "
+            f"patients of {names[0]} and {names[1]} together; the task needs some of each, and more than --minority "
             f"({config.minority})."
         )
     if not len(draws[0]["synthetic"].generated):
@@ -177,14 +179,14 @@ def _tasks(
     train, held, made = pools
     real = np.unique(np.concatenate([draw[regime].real for draw in draws for regime in REGIMES]))
     generated = np.unique(np.concatenate([draw["synthetic"].generated for draw in draws]))
-    path = out / "work" / "inputs.npy"
-    path.parent.mkdir(parents=True, exist_ok=True)
     parts = [
         _inputs(
             config, pa.concat_arrays([train.record_ids.take(pa.array(real)), held.record_ids.take(pa.array(test))])
         ),
         _inputs(config, made.record_ids.take(pa.array(generated)), made=True),
     ]
+    path = out / "work" / "inputs.npy"
+    path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, np.concatenate(parts))
     classes = np.concatenate([train.classes[real], held.classes[test], made.classes[generated]])
     first = len(real) + len(test)
@@ -221,18 +223,19 @@ def _inputs(
         files = parquet_files(table_folder(folder, "latents"))
     else:
         files = parquet_files(table_folder(config.generated if made else config.records, "records"))
-    column, shape = ("latent", (4, 128)) if latent else ("ecg", (12, 5000))
+    schema, column, shape = (LATENTS, "latent", (4, 128)) if latent else (RECORDS, "ecg", (12, 5000))
+    fields = [schema.field(name) for name in ("record_id", column)]
     found = np.zeros((len(record_ids), *shape), np.float32)
     seen = 0
     for file in files:
-        with pq.ParquetFile(file, memory_map=True) as opened:
+        read_footer(file, fields)
+        with reading(file), pq.ParquetFile(file, memory_map=True) as opened:
             for group in opened.iter_batches(64, columns=["record_id", column]):
                 place = pc.index_in(group["record_id"], value_set=record_ids)
                 cells = group[column].filter(place.is_valid())
                 rows = place.drop_null().to_numpy()
                 seen += len(rows)
                 if latent:
-                    assert cells.type == LATENTS.field("latent").type
                     found[rows] = np.frombuffer(b"".join(cells.to_pylist()), "<f4").reshape(-1, *shape)
                 else:
                     found[rows] = ecg_counts(cells).astype(np.float32) / COUNTS_PER_MV
@@ -315,7 +318,9 @@ def _page(config: DownstreamConfig, table: Mapping[str, Mapping[str, Mapping[str
         f"# {names[0]} against {names[1]}, few of the latter",
         "",
         f"{config.model.kind}, {config.draws} draws of training patients, mean and SD; always the same balanced test "
-        f"set of {sizes['test']} recordings of other patients. F1 is the mean over both classes.",
+        f"set of {sizes['test']} recordings of other patients. F1 is the mean over both classes. The "
+        f"generator learnt from all training patients: from more of class {names[1]} than the {config.minority} "
+        "recordings that a classifier is given.",
         "",
         "| learnt from | ECGs | F1 | F1 of the rare class | accuracy | AUC |",
         "|---|---|---|---|---|---|",

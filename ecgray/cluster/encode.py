@@ -13,7 +13,7 @@ from ecgray.cluster.parts import PartWorker, read_signals, rows_of, work_through
 from ecgray.cluster.workers import Workers
 from ecgray.output import output_folder
 from ecgray.sediff.folder import load_vae
-from ecgray.tables import LATENTS, table_folder, write_table
+from ecgray.tables import LATENTS, SIGNALS, table_folder, write_table
 
 if TYPE_CHECKING:
     from ecgray.recipes.encode import EncodeConfig
@@ -38,7 +38,7 @@ def encode(config: EncodeConfig) -> dict[str, Any]:
     with output_folder(config.out, config, inputs=inputs) as folder:
         if folder.done is not None:
             return folder.done
-        parts, table = rows_of(records), folder.path / "latents"
+        parts, table = rows_of(records, SIGNALS), folder.path / "latents"
         threads, device = max(1, int(config.cpus_per_worker)), "cuda" if config.gpu else "cpu"
         plan = EncodePlan(config.vae.absolute(), table, config.batch_size, threads, device)
         size = Workers(config.workers, config.cpus_per_worker, config.gpu)

@@ -75,7 +75,7 @@ def _panel(
         return _generated(one, int(rows[0])) if len(rows) else None
     if one.kind == "simulator":
         asked = one.asked_bpm[place : place + 1]
-        drawn = stand_ins(fitted(), [reference.terms[place]], asked, seed=config.seed + place)
+        drawn = stand_ins(fitted(), [reference.terms[place]], asked, seeds=[config.seed + place])
         return Panel(drawn[0], one.name, f"waves of the class {reference.terms[place]}", synthetic=True)
     if one.kind == "vae" and config.vae is not None:
         vae = load_vae(config.vae).vae

@@ -106,10 +106,9 @@ class Evaluator(PartWorker):
         if kind == "flat":
             return np.zeros((rows.num_rows, *self.reference.shape[1:]), np.int16)
         if kind == "simulator":
-            # One by one: drawn together, a rhythm would depend on the batch, and not be that of the case picture.
-            each = zip(rows["term"].to_pylist(), rows["asked_bpm"].to_numpy(), rows["place"].to_pylist(), strict=True)
-            drawn = [stand_ins(fitted(), [term], bpm[None], seed=self.plan.seed + place) for term, bpm, place in each]
-            return np.clip(np.rint(COUNTS_PER_MV * np.concatenate(drawn)), -32768, 32767).astype(np.int16)
+            seeds = [self.plan.seed + place for place in rows["place"].to_pylist()]
+            drawn = stand_ins(fitted(), rows["term"].to_pylist(), rows["asked_bpm"].to_numpy(), seeds=seeds)
+            return np.clip(np.rint(COUNTS_PER_MV * drawn), -32768, 32767).astype(np.int16)
         own = np.array(self.reference[rows["other" if kind == "other" else "place"].to_numpy()])
         if kind != "vae":
             return own

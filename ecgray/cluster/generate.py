@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from ecgray.archives.csv_file import number, read_csv
 from ecgray.cluster.parts import PartWorker, rows_of, work_here, work_through
 from ecgray.cluster.workers import Workers
 from ecgray.errors import ConfigError
@@ -22,6 +21,7 @@ from ecgray.models.generator import load_generator
 from ecgray.output import output_folder, write_bytes
 from ecgray.recipes.generate import MOST_TOGETHER
 from ecgray.sediff.conditions import Sources, Wordings, read_conditions
+from ecgray.sediff.prompt_files import read_prompts
 from ecgray.sediff.prompts import Prompt, flags, understood
 from ecgray.sediff.sampling_config import SamplingConfig
 from ecgray.settings import from_json
@@ -91,7 +91,8 @@ def generate(config: GenerateConfig, *, here: bool = False) -> dict[str, Any]:
         parts, tables = rows_of(out / ASKED), [out / "records"]
         figures: dict[str, Any] = {"records": total, "prompts": len(asked), "flagged": dict(odd)}
         if here:
-            figures["seconds_each"] = round(work_here(parts, Drawer, plan, tables=tables, gpu=config.gpu), 5)
+            took = work_here(parts, Drawer, plan, tables=tables, gpu=config.gpu)
+            figures["seconds_each"] = None if took is None else round(took, 5)
         else:
             rate = work_through(parts, Drawer, plan, tables=tables, size=size, name="generate", purpose="generating")
             figures["records_per_s"] = round(rate, 2)
@@ -119,36 +120,13 @@ def _asked(config: GenerateConfig) -> list[tuple[Prompt, str | None]]:
 
 def _filled(prompt: Prompt, config: GenerateConfig) -> Prompt:
     """With the command line's age, sex and heart rate where the prompt has none of its own."""
+    sex = None if config.sex is None else config.sex.upper()
     return dataclasses.replace(
         prompt,
         age=config.age if prompt.age is None else prompt.age,
-        sex=config.sex if prompt.sex is None else prompt.sex,
+        sex=sex if prompt.sex is None else prompt.sex,
         heart_rate_bpm=config.heart_rate if prompt.heart_rate_bpm is None else prompt.heart_rate_bpm,
     )
-
-
-def read_prompts(path: Path) -> list[Prompt]:
-    """One prompt a line, or a CSV with a column `text`; raises `ConfigError` where there is none."""
-    if not path.is_file():
-        raise ConfigError(f"there is no file {path}; give one with a prompt a line, or a CSV with a column text.")
-    if path.suffix.lower() != ".csv":
-        lines = path.read_text("utf-8", errors="replace").splitlines()
-        found = [Prompt(text=line.strip()) for line in lines if line.strip()]
-    else:
-        columns, ragged = read_csv(path, ["text"], optional=["age", "sex", "heart_rate", "experience"])
-        if ragged:
-            raise ConfigError(
-                f"{path}: {ragged} rows have too many or too few fields; put texts with commas in quotes."
-            )
-        ages, rates = (number(columns[name]).to_pylist() for name in ("age", "heart_rate"))
-        rows = zip(columns["text"].to_pylist(), ages, columns["sex"].to_pylist(), rates, strict=True)
-        found = [
-            Prompt(text=text, age=age, sex=sex.upper() or None, heart_rate_bpm=rate, experience=experience)
-            for (text, age, sex, rate), experience in zip(rows, columns["experience"].to_pylist(), strict=True)
-        ]
-    if not found:
-        raise ConfigError(f"{path} has no prompt; write one a line.")
-    return found
 
 
 def _like(config: GenerateConfig, like: Path) -> list[tuple[Prompt, str | None]]:
@@ -202,9 +180,9 @@ def write_asked(
                 }
             )
     each = rows_a_file(len(rows), config.batch_size)
-    for number_, start in enumerate(range(0, len(rows), each)):
+    for number, start in enumerate(range(0, len(rows), each)):
         table = pa.Table.from_pylist(rows[start : start + each], schema=GENERATED)
-        write_table(table, folder / f"part-{number_:05d}.parquet")
+        write_table(table, folder / f"part-{number:05d}.parquet")
     return odd
 
 

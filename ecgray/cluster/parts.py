@@ -23,7 +23,7 @@ from ecgray.cluster.connect import connected
 from ecgray.cluster.preflight import check_room
 from ecgray.cluster.workers import Workers
 from ecgray.errors import ClusterError, ConfigError, EcgrayError
-from ecgray.tables import COUNTS_PER_MV, ecg_counts, parquet_files
+from ecgray.tables import COUNTS_PER_MV, ecg_counts, parquet_files, read_footer, reading
 
 
 class PartWorker(ABC):
@@ -48,9 +48,12 @@ class PartWorker(ABC):
             return {"rows": 0, "failed": str(error)}
 
 
-def rows_of(table: Path) -> dict[Path, int]:
-    """The files of a table, and how many rows each of them has; raises `ConfigError` where none has any."""
-    rows = {part: pq.read_metadata(part).num_rows for part in parquet_files(table)}
+def rows_of(table: Path, fields: Sequence[pa.Field] = ()) -> dict[Path, int]:
+    """The files of a table, and how many rows each of them has.
+
+    Raises `ConfigError` where none has any, and for a file that cannot be read or lacks one of the columns `fields`.
+    """
+    rows = {part: read_footer(part, fields).num_rows for part in parquet_files(table)}
     if not sum(rows.values()):
         raise ConfigError(f"{table} has no record; see the quarantine of the ingest job that wrote it.")
     return rows
@@ -60,22 +63,22 @@ def read_signals(
     part: Path, *, batch_size: int, columns: Sequence[str]
 ) -> Iterator[tuple[pa.Table, Float32[np.ndarray, "batch lead=12 time=5000"]]]:
     """The recordings of a file of the records table in mV, batch after batch, each with these columns of its rows."""
-    with pq.ParquetFile(part, memory_map=True) as file:
+    with reading(part), pq.ParquetFile(part, memory_map=True) as file:
         for rows in file.iter_batches(batch_size, columns=[*columns, "ecg"]):
             yield pa.table(rows).select(list(columns)), ecg_counts(rows["ecg"]).astype(np.float32) / COUNTS_PER_MV
 
 
 def work_here(
     parts: Mapping[Path, int], worker: type[PartWorker], plan: object, *, tables: Sequence[Path], gpu: bool
-) -> float:
-    """As `work_through`, in this process; returns seconds a row of what it did, 0 where nothing was left.
+) -> float | None:
+    """As `work_through`, in this process; returns seconds a row of what it did, None where nothing was left.
 
     Seconds of this process's CPUs (other work on the machine does not count), on a GPU those on the wall.
     """
     clock = time.perf_counter if gpu else time.process_time
     missing = [part for part in parts if not (tables[-1] / part.name).exists()]
     if not missing:
-        return 0.0
+        return None
     one, start = worker(plan), clock()
     for part in missing:
         one.write(part)

@@ -23,13 +23,14 @@ import pyarrow.parquet as pq
 from ecgray.cluster.experience_llm import TOLD, experience_writer
 from ecgray.cluster.parts import PartWorker, rows_of, work_through
 from ecgray.cluster.workers import Workers
-from ecgray.ehr.hospital import Hospital, hosp_folder, read_hospital
+from ecgray.ehr.hospital import Hospital, hosp_folder, read_hospital, table_path
 from ecgray.ehr.linking import Links, link_ecgs
 from ecgray.ehr.profiles import Level
 from ecgray.ehr.retrieval import Experience, gather_experience, mean_overlap
 from ecgray.ehr.similar import Searcher, Weights
 from ecgray.ehr.wording import findings
 from ecgray.ehr.writer import write_experience
+from ecgray.errors import ArchiveError
 from ecgray.output import output_folder
 from ecgray.tables import EXPERIENCE, RECORDS, read_columns, read_table, table_folder, write_table, write_tables
 from ecgray.text.experience import case_of
@@ -70,6 +71,10 @@ def retrieve(config: RetrieveConfig) -> dict[str, Any]:
         linked = pa.concat_tables(read_columns(part, _LINKED) for part in parts)
         refuse_shared(linked["subject_id"], linked["split"])
         hospital = read_hospital(hosp, subjects=linked["subject_id"])
+        if not hospital.admissions.num_rows + hospital.others:
+            raise ArchiveError(
+                f"{table_path(hosp, 'admissions')} lists no admission that can be used; was it copied completely?"
+            )
         _replace(hospital.admissions, folder.path / "admissions")
         _replace(hospital.quarantine, folder.path / "quarantine")
         links = link_ecgs(

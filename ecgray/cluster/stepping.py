@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray.train
 import torch
@@ -19,6 +19,10 @@ from ecgray.sediff.config import OptimizerConfig
 from ecgray.sediff.step import Ema, make_optimizer, make_schedule
 from ecgray.training.checkpoints import Checkpoint, pack_optimizer, save_checkpoint, unpack_optimizer
 from ecgray.training.journal import Journal
+
+if TYPE_CHECKING:
+    from ecgray.recipes.train_generator import TrainGeneratorConfig
+    from ecgray.recipes.train_vae import TrainVaeConfig
 
 
 class Stepping(ABC):
@@ -85,13 +89,19 @@ class Stepping(ABC):
 class Averaged(Stepping):
     """A run of the generator's networks: one optimiser, one schedule, and a running average of the weights.
 
-    Whoever inherits makes the model and calls `take_up`.
+    Whoever inherits makes the model, whose first weights are seeded by then, and calls `take_up`.
     """
 
     model: nn.Module
     wrapped: nn.Module
     ema: Ema
     schedule: LambdaLR
+
+    def __init__(self, config: TrainVaeConfig | TrainGeneratorConfig, *, out: Path) -> None:
+        ranks = Ranks(gpu=config.gpu, cpus=config.cpus_per_worker)
+        super().__init__(ranks, out=out, steps=config.steps, checkpoint_every=config.checkpoint_every)
+        self.seed = config.seed
+        torch.manual_seed(config.seed)
 
     def take_up(self, model: nn.Module, config: OptimizerConfig, *, unused: bool = False) -> None:
         """Train this model, from where the newest checkpoint stands; `unused`: a part of it rests in some steps."""
@@ -104,10 +114,12 @@ class Averaged(Stepping):
             self.schedule.step()
         self.wrapped = self.ranks.wrap(self.model, unused=unused)
 
-    def noise(self, seed: int) -> torch.Generator:
-        """What this step and this worker draw from."""
+    def noise(self) -> torch.Generator:
+        """What this step and this worker draw from; dropout, which knows only torch's own, gets a stream beside it."""
+        seed = (self.seed * 1_000_003 + self.step) * 1009 + self.ranks.rank
+        torch.manual_seed(~seed)
         drawn = torch.Generator(self.ranks.device)
-        drawn.manual_seed((seed * 1_000_003 + self.step) * 1009 + self.ranks.rank)
+        drawn.manual_seed(seed)
         return drawn
 
     def sets(self) -> dict[str, dict[str, Tensor]]:

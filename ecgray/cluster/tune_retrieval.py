@@ -32,7 +32,7 @@ from ecgray.ehr.sweep_picture import Trial, draw_sweep
 from ecgray.errors import ConfigError, TrainingError
 from ecgray.metrics.bootstrap import PatientBootstrap
 from ecgray.output import output_folder, write_bytes
-from ecgray.tables import EXPERIENCE, RECORDS, parquet_files, read_columns, read_table, table_folder, write_table
+from ecgray.tables import ADMISSIONS, EXPERIENCE, RECORDS, parquet_files, read_columns, table_folder, write_table
 from ecgray.training.patients import refuse_shared
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def _questions(config: TuneRetrievalConfig) -> Questions:
     if not linked["record_id"].equals(told["record_id"]):
         raise ConfigError(f"{config.retrieved} was made from other records; give the --records of that retrieve job.")
     refuse_shared(told["subject_id"], told["split"])
-    admissions = read_table(config.retrieved / "admissions")
+    files = parquet_files(config.retrieved / "admissions")
+    admissions = pa.concat_tables(read_columns(part, list(ADMISSIONS)) for part in files)
     row = pc.fill_null(pc.index_in(linked["admission_id"], value_set=admissions["admission_id"].combine_chunks()), -1)
     row = pc.if_else(pc.is_valid(linked["admission_id"]), row, -1).to_numpy().astype(np.int64)
     seconds, timed = parse_times(told["time"].combine_chunks())
@@ -137,6 +138,7 @@ def _trial(out: Path, setting: Setting, questions: Questions) -> Trial:
 
 def _intervals(scores: np.ndarray, questions: Questions) -> Scores:
     by_patient = PatientBootstrap(questions.patient)
+
     def interval(values: np.ndarray) -> tuple[float, float, float]:
         found = by_patient.mean(values)
         low, value, high = (math.nan if end is None else end for end in (found.low, found.value, found.high))

@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
+from ecgray.alignment.folder import load_scorer
 from ecgray.cluster.connect import connected
 from ecgray.cluster.evaluate import evaluate
 from ecgray.cluster.generate import generate
 from ecgray.cluster.preflight import check_room
-from ecgray.errors import TrainingError
+from ecgray.errors import ConfigError, EcgrayError, TrainingError
 from ecgray.metrics.pareto import draw_pareto, front
+from ecgray.models.generator import load_generator
 from ecgray.output import output_folder, write_bytes
 from ecgray.recipes.evaluate import EvaluateConfig
+from ecgray.recipes.generate import GenerateConfig
 from ecgray.recipes.tune_steps import trial_name
+from ecgray.sediff.conditions import Sources, Wordings, read_conditions
 from ecgray.sediff.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
@@ -44,6 +48,7 @@ def tune_steps(config: TuneStepsConfig) -> dict[str, Any]:
             return folder.done
         config = _absolute(config, names)
         settings = config.settings()
+        _refuse_undrawable(config, settings)
         with connected(dashboard=True):
             check_room(workers=1, cpus=config.cpus_per_trial, gpus=int(config.gpu), spare_cpus=0, purpose="generating")
             _draw(config, [one for one in settings if not _done(config, one)])
@@ -54,6 +59,28 @@ def tune_steps(config: TuneStepsConfig) -> dict[str, Any]:
 def _absolute(config: TuneStepsConfig, names: tuple[str, ...]) -> TuneStepsConfig:
     paths = {name: path.absolute() for name in (*names, "out") if (path := getattr(config, name)) is not None}
     return dataclasses.replace(config, **paths)  # type: ignore[arg-type]
+
+
+def _refuse_undrawable(config: TuneStepsConfig, settings: list[SamplingConfig]) -> None:
+    """What every setting would be refused for is said once, before Ray starts."""
+    generator = load_generator(config.model)
+    for one in settings:
+        generator.check_sampling(one)
+    load_scorer(config.scorer)
+    refuse_untold(config.generate(settings[0]))
+
+
+def refuse_untold(config: GenerateConfig) -> None:
+    """Raise `ConfigError` where a generate job would find no record to draw like, or a table of its cannot be read."""
+    assert config.like is not None
+    sources = Sources(config.like, config.labels, config.intervals, config.experience)
+    wordings: Wordings = "both" if config.wordings == "report" and config.labels else config.wordings
+    told = read_conditions(sources, splits=config.splits, wordings=wordings)
+    if not len(told.told()):
+        raise ConfigError(
+            f"{config.like} has {len(told)} records of split {', '.join(config.splits)} and no text of any; give its "
+            "--labels, or other --splits."
+        )
 
 
 def _done(config: TuneStepsConfig, sampling: SamplingConfig) -> bool:
@@ -78,8 +105,11 @@ def _draw(config: TuneStepsConfig, settings: list[SamplingConfig]) -> None:
     with contextlib.redirect_stdout(io.StringIO()):  # verbose=0 still draws boxes
         outcome = tuner.fit()
     if outcome.errors:
+        first = getattr(outcome.errors[0], "cause", None)  # Ray's own text is a traceback
+        said = str(first).rstrip(".") if isinstance(first, EcgrayError) else type(first or outcome.errors[0]).__name__
         raise TrainingError(
-            f"{len(outcome.errors)} of {len(settings)} settings failed; the same command goes on with what is left."
+            f"{len(outcome.errors)} of {len(settings)} settings failed; the first: {said}. "
+            "The same command goes on with what is left."
         )
 
 
@@ -108,15 +138,16 @@ def _export(config: TuneStepsConfig, settings: list[SamplingConfig]) -> dict[str
     writer.writeheader()
     writer.writerows(rows)
     write_bytes(config.out / "trials.csv", text.getvalue().encode())
-    write_bytes(config.out / "steps.svg", draw_pareto(rows, cost="seconds_each", qualities=QUALITY[:3]).encode())
+    timed = [row for row in rows if row["seconds_each"] is not None]  # None: killed after its last ECG
+    write_bytes(config.out / "steps.svg", draw_pareto(timed, cost="seconds_each", qualities=QUALITY[:3]).encode())
     dearest = max(settings, key=lambda one: (one.steps, one.sampler == "ddpm"))
-    chosen = cheapest(rows, trial_name(dearest))
+    chosen = cheapest(timed, trial_name(dearest))
     return {
         "settings": len(rows),
         "yardstick": trial_name(dearest),
         "chosen": chosen["setting"] if chosen else None,
         "chosen_seconds_each": chosen["seconds_each"] if chosen else None,
-        "front": [row["setting"] for row in front(rows, cost="seconds_each", quality="rate_condition_bpm")],
+        "front": [row["setting"] for row in front(timed, cost="seconds_each", quality="rate_condition_bpm")],
         "table": str(config.out / "trials.csv"),
         "picture": str(config.out / "steps.svg"),
     }

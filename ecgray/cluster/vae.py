@@ -104,13 +104,11 @@ class _Run(Averaged):
 
     def __init__(self, plan: VaePlan) -> None:
         self.config = config = plan.config
-        ranks = Ranks(gpu=config.gpu, cpus=config.cpus_per_worker)
-        super().__init__(ranks, out=plan.out, steps=config.steps, checkpoint_every=config.checkpoint_every)
-        torch.manual_seed(config.seed)
+        super().__init__(config, out=plan.out)
         self.take_up(Vae(config.model), config.optimizer)
         selection = plan.open_split("train")
         self.peaks = PeakTable.read(plan.intervals).of(selection.record_ids)
-        self.shares = _shares(selection, config, steps=range(self.step, config.steps), ranks=ranks)
+        self.shares = _shares(selection, config, steps=range(self.step, config.steps), ranks=self.ranks)
 
     def learn(self) -> dict[str, float]:
         """One step on this worker's share of the records."""
@@ -127,7 +125,7 @@ class _Run(Averaged):
             schedule=self.schedule,
             clip_norm=config.optimizer.clip_norm,
             ema=self.ema,
-            generator=self.noise(config.seed),
+            generator=self.noise(),
             loss_scale=share.factor,
             bf16=config.bf16,
         )

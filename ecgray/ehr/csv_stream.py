@@ -133,7 +133,10 @@ def _header(path: Path) -> list[str]:
     except (OSError, EOFError) as error:
         raise ArchiveError(f"{path} cannot be read; was it copied completely?") from error
     first = start.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].decode(errors="replace")
-    names = [name.strip() for name in next(csv.reader([first], skipinitialspace=True), [])]
+    try:
+        names = [name.strip() for name in next(csv.reader([first], skipinitialspace=True), [])]
+    except csv.Error:  # lines that end as on old Macs, or no text at all
+        raise ArchiveError(f"{path} has no first line that names the columns; copy the table again.") from None
     if not any(names):
         raise ArchiveError(f"{path} is empty; its first line must name the columns.")
     return names

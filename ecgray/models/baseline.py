@@ -12,11 +12,11 @@ from jaxtyping import Float32, Int16, Int64
 from ecgray import __version__
 from ecgray.artifact import save_model
 from ecgray.baselines.config import BaselineConfig
-from ecgray.models.loading import batches, check_width, encode_prompts, encoder_of, fill, open_generator
+from ecgray.models.loading import batches, check_width, encode_prompts, fill, open_generator
 from ecgray.sediff.prompts import Prompt
 from ecgray.sediff.sampling_config import SamplingConfig
-from ecgray.settings import from_json, to_json
-from ecgray.text.encoders import TextEncoder
+from ecgray.settings import to_json
+from ecgray.text.encoders import TextEncoder, encoder_of
 
 if TYPE_CHECKING:
     from ecgray.baselines.model import Baseline
@@ -43,11 +43,11 @@ class BaselineGenerator:
         from ecgray.baselines.model import Baseline
 
         stored = open_generator(folder, BASELINE_KIND)
-        encoder = encoder_of(stored, text_encoder)
-        baseline = Baseline(from_json(BaselineConfig, stored.config["baseline"]))
+        encoder = encoder_of(stored, text_encoder, device=device)
+        baseline = Baseline(stored.settings("baseline", BaselineConfig))
         fill(baseline, stored.tensors, prefix="", folder=stored.path)
         generator = cls(baseline.to(device), encoder)
-        generator.details, generator.fingerprint = stored.config["details"], stored.fingerprint
+        generator.details, generator.fingerprint = stored.field("details", dict), stored.fingerprint
         return generator
 
     def save(self, folder: Path, *, card: str, details: Mapping[str, Any]) -> None:

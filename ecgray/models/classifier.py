@@ -13,11 +13,11 @@ from ecgray import __version__
 from ecgray.artifact import ModelFolder, load_model, save_model
 from ecgray.errors import ArtifactError, ConfigError
 from ecgray.leads import LEADS
-from ecgray.settings import from_json, to_json
+from ecgray.settings import to_json
 from ecgray.supreme.config import QuerySelfAttention, SupremeConfig
 from ecgray.supreme.preprocess import PreprocessConfig, preprocess
 from ecgray.tables import SAMPLES
-from ecgray.text.encoders import TextEncoder, load_text_encoder
+from ecgray.text.encoders import TextEncoder, encoder_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,17 +59,11 @@ class Classifier:
 
         stored = load_model(folder)
         config, preprocessing = _settings(stored)
-        encoder = text_encoder or load_text_encoder(stored.config["text_encoder"], pooler=stored.config["text_pooler"])
-        if encoder.fingerprint != stored.config["text_fingerprint"]:
-            raise ArtifactError(
-                f"{folder} was trained with text encoder {stored.config['text_encoder']!r} "
-                f"({stored.config['text_fingerprint']}), and {encoder.name!r} is {encoder.fingerprint}; "
-                "give the text encoder that it was trained with."
-            )
+        encoder = encoder_of(stored, text_encoder)
         model = Supreme(config)
         _fill(model, stored)
         classifier = cls.from_parts(model.to(device), encoder, preprocessing)
-        classifier.details = stored.config["details"]
+        classifier.details = stored.field("details", dict)
         return classifier
 
     @classmethod
@@ -171,10 +165,7 @@ def _settings(stored: ModelFolder) -> tuple[SupremeConfig, PreprocessConfig]:
         )
     if stored.config["kind"] != KIND:
         raise ArtifactError(f"{stored.path} holds a {stored.config['kind']!r}; a classifier needs a {KIND!r}.")
-    try:
-        return from_json(SupremeConfig, stored.config["model"]), from_json(PreprocessConfig, stored.preprocessor)
-    except ConfigError as error:
-        raise ArtifactError(f"{stored.path} cannot be used: {error}") from None
+    return stored.settings("model", SupremeConfig), stored.preprocessing(PreprocessConfig)
 
 
 def _fill(model: Supreme, stored: ModelFolder) -> None:

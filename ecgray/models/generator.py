@@ -11,14 +11,15 @@ from jaxtyping import Float, Float32, Int16, Int64
 
 from ecgray import __version__
 from ecgray.artifact import save_model
+from ecgray.errors import ConfigError
 from ecgray.models.baseline import BASELINE_KIND, BaselineGenerator
-from ecgray.models.loading import batches, check_width, encode_prompts, encoder_of, fill, open_generator
+from ecgray.models.loading import batches, check_width, encode_prompts, fill, open_generator
 from ecgray.sediff.config import VaeConfig
 from ecgray.sediff.diffusion_config import DiffusionConfig
 from ecgray.sediff.prompts import Prompt
 from ecgray.sediff.sampling_config import SamplingConfig
-from ecgray.settings import from_json, to_json
-from ecgray.text.encoders import TextEncoder
+from ecgray.settings import to_json
+from ecgray.text.encoders import TextEncoder, encoder_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,15 +53,13 @@ class Generator:
         from ecgray.sediff.vae import Vae
 
         stored = open_generator(folder, KIND)
-        encoder = encoder_of(stored, text_encoder)
-        vae = Vae(from_json(VaeConfig, stored.config["vae"]))
-        diffusion = Diffusion(
-            from_json(DiffusionConfig, stored.config["diffusion"]), latent_channels=vae.config.latent_channels
-        )
+        encoder = encoder_of(stored, text_encoder, device=device)
+        vae = Vae(stored.settings("vae", VaeConfig))
+        diffusion = Diffusion(stored.settings("diffusion", DiffusionConfig), latent_channels=vae.config.latent_channels)
         for name, network in (("vae", vae), ("diffusion", diffusion)):
             fill(network, stored.tensors, prefix=f"{name}.", folder=stored.path)
         generator = cls(vae.to(device), diffusion.to(device), encoder)
-        generator.details, generator.fingerprint = stored.config["details"], stored.fingerprint
+        generator.details, generator.fingerprint = stored.field("details", dict), stored.fingerprint
         return generator
 
     def save(self, folder: Path, *, card: str, details: Mapping[str, Any], half: bool = False) -> None:
@@ -97,6 +96,11 @@ class Generator:
         from ecgray.sediff.sampling import make_scheduler
 
         make_scheduler(self.diffusion.config.schedule, sampling)
+        if sampling.guidance_scale != 1 and not self.diffusion.config.condition.drop_all:
+            raise ConfigError(
+                f"guidance_scale={sampling.guidance_scale:g} needs a generator that has seen ECGs without a condition, "
+                "and this one was trained with drop_all=0; use guidance_scale=1."
+            )
 
     def condition(self, prompts: Sequence[Prompt]) -> Condition:
         """What the denoiser reads of these prompts; each distinct text is encoded once."""

@@ -13,7 +13,7 @@ from ecgray.artifact import ModelFolder, load_model
 from ecgray.errors import ArtifactError, ConfigError
 from ecgray.sediff.diffusion_config import ConditionConfig
 from ecgray.sediff.prompts import Prompt, understood
-from ecgray.text.encoders import TextEncoder, load_text_encoder
+from ecgray.text.encoders import TextEncoder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,18 +33,6 @@ def open_generator(folder: Path, *kinds: str) -> ModelFolder:
     if stored.config.get("kind") not in kinds:
         raise ArtifactError(f"{folder} holds no generator; give OUT of a train_diffusion job, or its model folder.")
     return stored
-
-
-def encoder_of(stored: ModelFolder, given: TextEncoder | None) -> TextEncoder:
-    """The text encoder that the model was trained with; raises `ArtifactError` where `given` is another."""
-    encoder = given or load_text_encoder(stored.config["text_encoder"], pooler=stored.config["text_pooler"])
-    if encoder.fingerprint != stored.config["text_fingerprint"]:
-        raise ArtifactError(
-            f"{stored.path} was trained with text encoder {stored.config['text_encoder']!r} "
-            f"({stored.config['text_fingerprint']}), and {encoder.name!r} is {encoder.fingerprint}; "
-            "give the text encoder that it was trained with."
-        )
-    return encoder
 
 
 def check_width(encoder: TextEncoder, rules: ConditionConfig) -> None:

@@ -13,7 +13,7 @@ def at_least_one(settings: object, *names: str) -> None:
 
 
 def above_zero(settings: object, *names: str) -> None:
-    """Raise `ConfigError` with the first of these fields that is 0 or below."""
+    """Raise `ConfigError` with the first of these fields that is 0 or below, or no number."""
     for name in names:
-        if getattr(settings, name) <= 0:
+        if not getattr(settings, name) > 0:
             raise ConfigError(f"{name}={getattr(settings, name)} must be above 0.")

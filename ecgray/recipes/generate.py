@@ -31,7 +31,7 @@ class GenerateConfig:
     prompt: str | None = None
     """One text, as "sinus bradycardia, left bundle branch block"."""
     prompts: Path | None = None
-    """Many: a file with one text a line, or a CSV with a column `text` and, if you like, age, sex and heart_rate."""
+    """Many: a file with one text a line, or a CSV with a column `text` and others (docs/generation.md)."""
     like: Path | None = None
     """OUT of an ingest job: an ECG for what is said of each of its records, to be held against it."""
     labels: Path | None = None
@@ -85,6 +85,8 @@ class GenerateConfig:
         above_zero(self, "cpus_per_worker")
         if not 1 <= self.n <= MOST_EACH:
             raise ConfigError(f"n={self.n} must lie between 1 and {MOST_EACH:,} ECGs a prompt.")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"seed={self.seed} must lie between 0 and 2**63 - 1.")
 
 
 GENERATE = {

@@ -14,7 +14,7 @@ from typing import ClassVar
 import tyro
 
 from ecgray.errors import ConfigError
-from ecgray.recipes.checks import at_least_one
+from ecgray.recipes.checks import above_zero, at_least_one
 from ecgray.waveform.delineator.config import DelineatorConfig
 
 
@@ -60,6 +60,7 @@ class TrainDelineatorConfig:
 
     def __post_init__(self) -> None:
         at_least_one(self, "steps", "batch_size", "checkpoint_every", "workers")
+        above_zero(self, "cpus_per_worker")
         if self.batch_size < self.workers:
             raise ConfigError(f"batch_size={self.batch_size} leaves some of {self.workers} workers without a piece.")
         if not 0 < self.ema < 1:

@@ -15,7 +15,7 @@ import tyro
 
 from ecgray.errors import ConfigError
 from ecgray.ner.config import NerModelConfig, NerOptimizerConfig
-from ecgray.recipes.checks import at_least_one
+from ecgray.recipes.checks import above_zero, at_least_one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,7 @@ class TrainNerConfig:
 
     def __post_init__(self) -> None:
         at_least_one(self, "batch_size", "chunk", "checkpoint_every", "score_statements", "workers")
+        above_zero(self, "cpus_per_worker")
         if self.steps < 1 and self.epochs < 1:
             raise ConfigError(f"steps={self.steps} and epochs={self.epochs} train nothing; give one of them.")
         if not 0 <= self.unknown_share < 1:

@@ -15,7 +15,7 @@ from typing import ClassVar
 import tyro
 
 from ecgray.errors import ConfigError
-from ecgray.recipes.checks import at_least_one
+from ecgray.recipes.checks import above_zero, at_least_one
 from ecgray.sediff.config import SIZES, OptimizerConfig, Preset, VaeConfig, preset
 
 
@@ -65,6 +65,7 @@ class TrainVaeConfig:
 
     def __post_init__(self) -> None:
         at_least_one(self, "batch_size", "steps", "beats_per_record", "score_records", "checkpoint_every", "workers")
+        above_zero(self, "cpus_per_worker")
         if self.batch_size < self.workers:
             raise ConfigError(f"batch_size={self.batch_size} leaves some of {self.workers} workers without a record.")
 

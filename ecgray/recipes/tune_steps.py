@@ -39,8 +39,8 @@ class TuneStepsConfig:
     """OUT of a train_scorer job."""
     texts: Literal["report", "terms"] = "report"
     """The text of each record, as the generate job's `wordings`."""
-    splits: tuple[str, ...] = ("test",)
-    """Whose conditions."""
+    splits: tuple[str, ...] = ("val",)
+    """Whose conditions: not those of the test patients, for a setting is chosen."""
     ecgs: int = 100
     """ECGs of each setting, at the most."""
     samplers: tuple[Sampler, ...] = ("ddpm", "ddim", "dpm++", "sde-dpm++")
@@ -50,7 +50,7 @@ class TuneStepsConfig:
     long_steps: tuple[int, ...] = (250, 1000)
     """Further numbers, for ddpm alone: what the others are held against."""
     guidance: tuple[float, ...] = (1.0, 2.0)
-    """Guidance scales to try with each; `long_steps` with the first alone."""
+    """Guidance scales to try with each, and with each of `long_steps`."""
     batch_size: int = 64
     """ECGs drawn together."""
     seed: int = 0
@@ -79,9 +79,9 @@ class TuneStepsConfig:
             for scale in self.guidance
         ]
         long = [
-            SamplingConfig(sampler="ddpm", steps=steps, guidance_scale=self.guidance[0])
+            SamplingConfig(sampler="ddpm", steps=steps, guidance_scale=scale)
             for steps in self.long_steps
-            if self.guidance
+            for scale in self.guidance
         ]
         return list(dict.fromkeys([*tried, *long]))
 

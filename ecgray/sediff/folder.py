@@ -13,7 +13,7 @@ from ecgray.artifact import ModelFolder, load_model, save_model
 from ecgray.errors import ArtifactError
 from ecgray.sediff.config import VaeConfig
 from ecgray.sediff.vae import Vae
-from ecgray.settings import from_json, to_json
+from ecgray.settings import to_json
 
 KIND = "sediff-vae"
 
@@ -48,25 +48,25 @@ def load_vae(folder: Path, *, device: str = "cpu") -> LoadedVae:
     if not folder.is_dir():
         raise ArtifactError(f"there is no folder {folder}; give OUT of a train_vae job, or its model folder.")
     found = load_model(folder)
-    network, tensors = _autoencoder(found)
-    if network is None:
+    part, tensors = _autoencoder(found)
+    if part is None:
         raise ArtifactError(f"{folder} holds no autoencoder; give OUT of a train_vae job, or its model folder.")
-    vae = Vae(from_json(VaeConfig, network))
+    vae = Vae(found.settings(part, VaeConfig))
     try:
         vae.load_state_dict({name: value.float() for name, value in tensors.items()})
     except RuntimeError:
         raise ArtifactError(
             f"{folder} holds weights of another shape than its config.json says; export the model again."
         ) from None
-    return LoadedVae(vae.to(device).eval(), found.fingerprint, found.config.get("details", {}))
+    return LoadedVae(vae.to(device).eval(), found.fingerprint, found.field("details", dict))
 
 
-def _autoencoder(found: ModelFolder) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
-    """Its network and weights: the whole folder, or a generator's part."""
+def _autoencoder(found: ModelFolder) -> tuple[str | None, dict[str, Tensor]]:
+    """The field of its settings, and its weights: the whole folder, or a generator's part; None where there is none."""
     if found.config.get("kind") == KIND:
-        return found.config["network"], found.tensors
+        return "network", found.tensors
     mine = {name.removeprefix("vae."): value for name, value in found.tensors.items() if name.startswith("vae.")}
-    return found.config.get("vae") if mine else None, mine
+    return "vae" if mine else None, mine
 
 
 def vae_card(config: VaeConfig, *, records: str, training: Mapping[str, object], figures: Mapping[str, object]) -> str:

@@ -12,25 +12,21 @@ import re
 from dataclasses import dataclass, replace
 
 from ecgray.errors import ConfigError
-from ecgray.text.lexical import plain_text
-from ecgray.text.terms import TERMS
+from ecgray.sediff.prompt_findings import read_findings
 
 MOST_CHARACTERS = 2000
 """Characters of a prompt, and of a retrieved report, at the most."""
 SLOWEST_BPM, FASTEST_BPM = 20.0, 300.0
 OLDEST = 120.0
-_RATE = re.compile(r"\b(\d{2,3})\s*(?:bpm\b|/\s*min\b|beats (?:per|a) minute\b)|\brate (?:of |is |at )?(\d{2,3})\b")
+_NUMBER = r"(?<!\d\.)\b(\d+(?:\.\d+)?)"
+_RATE = re.compile(
+    rf"{_NUMBER}\s*(?:bpm\b|/\s*min\b|beats (?:per|a) minute\b)|\b(?:rate|hr)\s*(?:of|is|at|[:=])?\s*{_NUMBER}\b"
+)
 _AGE = re.compile(
-    r"\b(\d{1,3})[\s-]*(?:years?|yrs?|y)[\s-]*(?:old|of age)\b|\b(\d{1,3})\s*y/?o\b|\bage[d:]?\s*(\d{1,3})\b"
+    rf"{_NUMBER}[\s-]*(?:years?|yrs?|y)[\s-]*(?:old|of age)\b|{_NUMBER}\s*y/?o\b|\bage[d:]?\s*{_NUMBER}\b"
 )
 _FEMALE, _MALE = re.compile(r"\b(female|woman|girl|lady)\b"), re.compile(r"\b(male|man|boy|gentleman)\b")
-_OPPOSITES = (
-    ("bradycardia", "tachycardia"),
-    ("atrial fibrillation", "sinus rhythm"),
-    ("atrial fibrillation", "first degree av block"),
-    ("left bundle branch block", "right bundle branch block"),
-)
-"""Pairs that one 10 s strip can hardly show together."""
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +49,10 @@ class Prompt:
                 'a prompt is empty; write what the ECG is to show, as "sinus rhythm, anterior infarction".'
             )
         for name, text in (("a prompt", self.text), ("an experience report", self.experience)):
+            if _NO_TEXT.search(text):
+                raise ConfigError(
+                    f"{name} holds control characters, or bytes that are not UTF-8; write it as plain text."
+                )
             if len(text) > MOST_CHARACTERS:
                 raise ConfigError(
                     f"{name} has {len(text):,} characters; at most {MOST_CHARACTERS:,} are read. Shorten it."
@@ -60,7 +60,7 @@ class Prompt:
         if self.age is not None and not 0 <= self.age <= OLDEST:
             raise ConfigError(f"age={self.age:g} must lie between 0 and {OLDEST:g} years.")
         if self.sex not in (None, "F", "M"):
-            raise ConfigError("sex must be F or M, or left out.")
+            raise ConfigError(f"sex={self.sex[:12]!r} must be F or M, or left out.")
         if self.heart_rate_bpm is not None and not SLOWEST_BPM <= self.heart_rate_bpm <= FASTEST_BPM:
             raise ConfigError(
                 f"heart_rate={self.heart_rate_bpm:g} bpm must lie between {SLOWEST_BPM:g} and {FASTEST_BPM:g}."
@@ -95,18 +95,23 @@ def understood(prompt: Prompt) -> Prompt:
     )
 
 
+def printable(text: str) -> str:
+    """A text of some record as a prompt may hold it: a space for every control character."""
+    return _NO_TEXT.sub(" ", text)
+
+
 def _said(text: str) -> tuple[float | None, str | None, float | None]:
     plain = text.lower()
-    age, rate = _number(_AGE.search(plain), 0, OLDEST), _number(_RATE.search(plain), SLOWEST_BPM, FASTEST_BPM)
+    (age, _), (rate, _) = _number(_AGE, plain, 0, OLDEST), _number(_RATE, plain, SLOWEST_BPM, FASTEST_BPM)
     female, male = _FEMALE.search(plain), _MALE.search(plain)
     return age, ("F" if female else "M") if bool(female) != bool(male) else None, rate
 
 
-def _number(found: re.Match[str] | None, low: float, high: float) -> float | None:
-    if found is None:
-        return None
-    value = float(next(group for group in found.groups() if group))
-    return value if low <= value <= high else None
+def _number(pattern: re.Pattern[str], plain: str, low: float, high: float) -> tuple[float | None, bool]:
+    """The first number within the limits, and whether there is one beyond them."""
+    found = [float(next(filter(None, each.groups()))) for each in pattern.finditer(plain)]
+    within = [value for value in found if low <= value <= high]
+    return within[0] if within else None, len(within) < len(found)
 
 
 def flags(prompt: Prompt) -> list[str]:
@@ -117,27 +122,19 @@ def flags(prompt: Prompt) -> list[str]:
     >>> flags(Prompt(text="el paciente tiene fiebre")), flags(Prompt(text="sinus rhythm", heart_rate_bpm=75))
     (['no_known_term'], [])
     """
-    plain = f" {' '.join(plain_text(prompt.text).split())} "
     age, sex, said = _said(prompt.text)
     rate = prompt.heart_rate_bpm or said
-    odd = []
-    slow, fast = "bradycardia" in plain, "tachycardia" in plain
+    found = read_findings(prompt.text)
+    slow, fast = "bradycardia" in found.implied, "tachycardia" in found.implied
     named = said is not None and prompt.heart_rate_bpm is not None and abs(said - prompt.heart_rate_bpm) > 5
-    if named or (rate is not None and ((slow and rate > 60) or (fast and rate < 100))):
-        odd.append("rate_against_text")
-    if age is not None and prompt.age is not None and abs(age - prompt.age) > 1:
-        odd.append("age_against_text")
-    if sex is not None and prompt.sex is not None and sex != prompt.sex:
-        odd.append("sex_against_text")
-    if any(all(f" {name} " in plain for name in pair) for pair in _OPPOSITES):
-        odd.append("text_against_itself")
-    words = set(re.findall(r"\w+", prompt.text))
-    if not words & _ABBREVIATIONS and not any(f" {wording} " in plain for wording in _WORDINGS):
-        odd.append("no_known_term")
-    return odd
-
-
-_WORDINGS = tuple(
-    " ".join(plain_text(wording).split()) for term in TERMS.values() for wording in (term.name, *term.synonyms)
-)
-_ABBREVIATIONS = {short for term in TERMS.values() for short in term.abbreviations}
+    plain = prompt.text.lower()
+    odd = {
+        "rate_against_text": named or (rate is not None and ((slow and rate > 60) or (fast and rate < 100))),
+        "age_against_text": age is not None and prompt.age is not None and abs(age - prompt.age) > 1,
+        "sex_against_text": sex is not None and prompt.sex is not None and sex != prompt.sex,
+        "number_out_of_range": _number(_AGE, plain, 0, OLDEST)[1] or _number(_RATE, plain, SLOWEST_BPM, FASTEST_BPM)[1],
+        "text_against_itself": found.against_itself,
+        "negation": bool(found.negated),
+        "no_known_term": not found.stated and not found.negated,
+    }
+    return [name for name, holds in odd.items() if holds]

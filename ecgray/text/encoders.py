@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
-from ecgray.errors import ConfigError
+from ecgray.errors import ArtifactError, ConfigError
 from ecgray.text.lexical import LEXICAL, LexicalEncoder
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ecgray.artifact import ModelFolder
 
 
 Pooler = Literal["cls", "pooler"]
@@ -60,6 +62,23 @@ def load_text_encoder(
     if Path(spec).is_dir():  # workers run in folders of their own
         spec = str(Path(spec).absolute())
     return HuggingFaceEncoder(spec, pooler=pooler, max_tokens=max_tokens, batch=batch, device=device)
+
+
+def encoder_of(stored: ModelFolder, given: TextEncoder | None = None, *, device: str = "cpu") -> TextEncoder:
+    """The text encoder that a model was trained with: `given`, or loaded to `device`.
+
+    Raises `ArtifactError` where `given`, or the one that has the name today, is another one.
+    """
+    own, pooler, mark = (stored.field(name, str) for name in ("text_encoder", "text_pooler", "text_fingerprint"))
+    if pooler not in get_args(Pooler):
+        raise ArtifactError(f"{stored.path} has text_pooler={pooler!r}, which must be cls or pooler; export it again.")
+    encoder = given or load_text_encoder(own, pooler=cast("Pooler", pooler), device=device)
+    if encoder.fingerprint != mark:
+        raise ArtifactError(
+            f"{stored.path} was trained with text encoder {own!r} ({mark}), and "
+            f"{encoder.name!r} is {encoder.fingerprint}; give the text encoder that it was trained with."
+        )
+    return encoder
 
 
 class HuggingFaceEncoder:

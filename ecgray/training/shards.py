@@ -18,7 +18,18 @@ import pyarrow.parquet as pq
 
 from ecgray.errors import ConfigError
 from ecgray.leads import LEADS
-from ecgray.tables import ECG_BYTES, RECORD_GROUP, RECORDS, SAMPLES, ecg_counts, parquet_files, read_table
+from ecgray.tables import (
+    ECG_BYTES,
+    LABELS,
+    RECORD_GROUP,
+    RECORDS,
+    SAMPLES,
+    SIGNALS,
+    ecg_counts,
+    parquet_files,
+    read_columns,
+    read_footer,
+)
 from ecgray.training.order import Order
 from ecgray.training.patients import refuse_shared
 
@@ -71,7 +82,7 @@ class Selection:
 
 def count_terms(labels: Path, *, split: str, unseen_terms: Sequence[str] = ()) -> dict[str, int]:
     """How many records of a split carry each term, most frequent first, among records without an unseen term."""
-    table = read_table(labels, ["split", "terms"])
+    table = _read(labels, LABELS, "split", "terms")
     table = table.filter(pc.equal(table["split"], split))
     terms = table["terms"].combine_chunks()
     kept = terms.filter(pa.array(~_holds_any(terms, unseen_terms)))
@@ -90,9 +101,9 @@ def select(
     """
     files = parquet_files(records)
     group_rows = [_group_rows(path) for path in files]
-    who = pa.concat_tables(pq.read_table(path, columns=["record_id", "subject_id", "split"]) for path in files)
+    who = _read(records, RECORDS, "record_id", "subject_id", "split")
     refuse_shared(who["subject_id"], who["split"])
-    labelled = read_table(labels, ["record_id", "terms"]) if labels else _without_terms(who["record_id"])
+    labelled = _read(labels, LABELS, "record_id", "terms") if labels else _without_terms(who["record_id"])
     match = pc.index_in(who["record_id"], value_set=labelled["record_id"].combine_chunks()).combine_chunks()
 
     of_split = pc.equal(who["split"], split).to_numpy(zero_copy_only=False)
@@ -123,6 +134,12 @@ def select(
     )
 
 
+def _read(table: Path, schema: pa.Schema, *names: str) -> pa.Table:
+    """Some columns of a table."""
+    fields = [schema.field(name) for name in names]
+    return pa.concat_tables(read_columns(file, fields) for file in parquet_files(table))
+
+
 def _without_terms(record_ids: pa.ChunkedArray) -> pa.Table:
     """Labels that say nothing of these records."""
     return pa.table({"record_id": record_ids, "terms": pa.array([[]] * len(record_ids), pa.list_(pa.string()))})
@@ -130,7 +147,7 @@ def _without_terms(record_ids: pa.ChunkedArray) -> pa.Table:
 
 def _group_rows(path: Path) -> Int64[np.ndarray, "group"]:
     """How many rows each row group of a records file holds."""
-    footer = pq.read_metadata(path)
+    footer = read_footer(path, SIGNALS)
     written = footer.schema.to_arrow_schema().metadata or {}
     for name, value in (RECORDS.metadata or {}).items():
         if written.get(name) != value:

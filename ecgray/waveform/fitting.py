@@ -17,10 +17,12 @@ for width; the waveform is what is certain, to a per cent.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -127,10 +129,25 @@ class Fit:
         }
 
     @staticmethod
-    def from_json(content: Mapping[str, Any]) -> Fit:
+    def read(path: Path) -> Fit:
+        """The fit in an eta.json; raises `ConfigError` where there is none that this version reads."""
+        try:
+            return Fit.from_json(json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+            raise ConfigError(
+                f"{path} cannot be read as a fit ({type(error).__name__}); give eta.json of a fit_simulator job."
+            ) from None
+        except ConfigError as error:
+            raise ConfigError(f"{path} cannot be used: {error}") from None
+
+    @staticmethod
+    def from_json(content: Any) -> Fit:
         """What `to_json` gave; the phases are read from the times, since one follows from the other."""
-        if content.get("format") != FORMAT:
-            raise ConfigError(f"eta.json has format {content.get('format')!r}; this version reads {FORMAT}.")
+        written = content.get("format") if isinstance(content, Mapping) else None
+        if written != FORMAT:
+            raise ConfigError(
+                f"a fit has format {written!r}, and this version reads {FORMAT}; give eta.json of a fit_simulator job."
+            )
         classes = content["classes"]
 
         def table(name: str, *shape: int) -> Tensor:

@@ -62,10 +62,14 @@ def test_a_damaged_gzip_is_said_in_a_sentence(tmp_path, damage):
         read_csv(path, ["a"])
 
 
+def test_lines_may_end_as_on_an_old_macintosh(tmp_path):
+    assert read(tmp_path, b"a,b\r1,2\r3,4\r")[0] == {"a": ["1", "3"], "b": ["2", "4"]}
+
+
 @pytest.mark.parametrize(
     "content",
-    [b"", b"a,c\n1,2\n", b'a,b\n"1,2\n', b'a,b\n3,"4\n5,6\n7,8\n'],
-    ids=["empty", "no column b", "open quote", "open quote that swallows two rows"],
+    [b"", b"a,c\n1,2\n", b'a,b\n"1,2\n', b'a,b\n3,"4\n5,6\n7,8\n', b"a" * 200_000, bytes(range(256)) * 9],
+    ids=["empty", "no column b", "open quote", "open quote that swallows two rows", "one endless line", "binary"],
 )
 def test_what_is_no_such_table_is_said_in_a_sentence(tmp_path, content):
     with pytest.raises(ArchiveError, match=r"table\.csv"):

@@ -7,19 +7,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from cut_runs import cut_run
 from drawn_tables import draw_tables
 
 from ecgray.baselines.config import Kind
-from ecgray.cluster.baseline import train_baseline
+from ecgray.baselines.model import Baseline
+from ecgray.cluster.baseline import losses_of, train_baseline
 from ecgray.cluster.generate import generate
 from ecgray.cluster.measure import measure
 from ecgray.errors import ArtifactError, ConfigError
 from ecgray.models import BaselineGenerator, Generator, load_generator
+from ecgray.models.loading import encode_prompts
 from ecgray.recipes.generate import GENERATE
 from ecgray.recipes.measure import MeasureConfig
 from ecgray.recipes.train_baseline import TRAIN_BASELINE, TrainBaselineConfig
+from ecgray.sediff.prompts import Prompt
 from ecgray.tables import ecg_counts, read_table
+from ecgray.text.encoders import load_text_encoder
 
 STEPS = 6
 
@@ -55,6 +60,7 @@ def test_a_baseline_is_trained_and_drawn_as_any_generator(place: Path, kind: Kin
     config = config_of(place, kind, place / kind)
     figures = train_baseline(config)
     assert figures["steps"] == STEPS
+    assert {"critic_loss", "generator_loss"} <= set(figures) if kind == "wgan" else "loss" in figures
     assert train_baseline(config) == figures
     assert isinstance(load_generator(place / kind), BaselineGenerator)
     with pytest.raises(ArtifactError, match="holds no generator"):
@@ -88,6 +94,33 @@ def test_a_run_that_was_cut_ends_with_the_same_weights(place: Path) -> None:
     train_baseline(cut)
     one, other = ((config.out / "model" / "model.safetensors").read_bytes() for config in (whole, cut))
     assert one == other
+
+
+def test_the_losses_of_a_gan_are_told_apart() -> None:
+    """Whose turn a step was is asked of the networks: of the two only one learns."""
+    config = dataclasses.replace(TRAIN_BASELINE["debug"], kind="wgan").settled()
+    model, rows = Baseline(config.model), []
+    told = encode_prompts([Prompt(text="sinus rhythm")], load_text_encoder("lexical"), config.model.condition)
+    for step in range(7):
+        model(torch.zeros(1, *config.model.shape), told, generator=torch.Generator(), step=step)
+        critics = next(model.network.critic.parameters()).requires_grad
+        rows.append({"step": step + 1, "loss": 2.0 if critics else -1.0})
+    assert losses_of(config, rows) == {"critic_loss": 2.0, "generator_loss": -1.0}
+    assert losses_of(config, rows[:1]) == {"critic_loss": 2.0}
+    assert losses_of(dataclasses.replace(config, kind="sssd"), rows[:3]) == {"loss": 1.0}
+
+
+def test_records_without_a_held_out_text_are_refused_first(tmp_path: Path) -> None:
+    """Else a generator would be trained to the end, and fail when it is to be scored."""
+    records, labels = draw_tables(tmp_path, records=8)  # of these every one is of split train
+    config = dataclasses.replace(TRAIN_BASELINE["debug"], kind="wgan", records=records, labels=labels)
+    config = dataclasses.replace(config, wordings="terms", out=tmp_path / "o")
+    with pytest.raises(ConfigError, match=r"none of 0 held-out records .* has a text"):
+        train_baseline(config)
+    records, labels = draw_tables(tmp_path, records=20)
+    with pytest.raises(ConfigError, match=r"none of 4 held-out records .* has a text"):
+        train_baseline(dataclasses.replace(config, wordings="report"))
+    assert not config.out.exists()
 
 
 def test_beats_need_their_r_peaks(tmp_path: Path) -> None:

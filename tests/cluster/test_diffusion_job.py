@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,15 +16,17 @@ import wfdb
 from cut_runs import cut_run
 from drawn_tables import draw_tables
 
+from ecgray.cluster import generator_job
 from ecgray.cluster.ablate import ablate
-from ecgray.cluster.diffusion import train_diffusion
+from ecgray.cluster.diffusion import refuse_other_start, train_diffusion
 from ecgray.cluster.encode import encode
-from ecgray.cluster.generate import generate, read_prompts
+from ecgray.cluster.generate import generate
 from ecgray.cluster.measure import measure
 from ecgray.cluster.scorer import train_scorer
 from ecgray.cluster.tune_steps import QUALITY, cheapest, tune_steps
 from ecgray.cluster.vae import train_vae
-from ecgray.errors import ConfigError
+from ecgray.errors import ArtifactError, ConfigError
+from ecgray.models.generator import EMBEDDED, Generator
 from ecgray.recipes.ablate import ABLATE
 from ecgray.recipes.encode import EncodeConfig
 from ecgray.recipes.generate import GENERATE, GenerateConfig
@@ -31,7 +35,10 @@ from ecgray.recipes.train_diffusion import TRAIN_DIFFUSION, TrainDiffusionConfig
 from ecgray.recipes.train_scorer import TRAIN_SCORER
 from ecgray.recipes.train_vae import TRAIN_VAE
 from ecgray.recipes.tune_steps import TUNE_STEPS
+from ecgray.sediff.diffusion_config import SIZES
+from ecgray.sediff.folder import load_vae
 from ecgray.tables import GENERATED, RECORDS, ecg_counts, read_table
+from ecgray.text.lexical import LexicalEncoder
 
 STEPS = 6
 
@@ -57,8 +64,11 @@ def encoded(tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> Path
 
 
 def config_of(place: Path, out: Path) -> TrainDiffusionConfig:
+    """With dropout, so that a run that was cut shows whether its masks are those of a whole one."""
+    size = SIZES["debug"]
     return dataclasses.replace(
         TRAIN_DIFFUSION["debug"],
+        model=dataclasses.replace(size, denoiser=dataclasses.replace(size.denoiser, dropout=0.2)),
         records=place / "records",
         latents=place / "latents",
         labels=place / "labels",
@@ -176,18 +186,6 @@ def test_the_number_of_ecgs_has_limits(n: int) -> None:
         GenerateConfig(model=Path("m"), prompt="x", n=n, out=Path("o"))
 
 
-def test_prompts_are_read_from_lines_and_from_columns(tmp_path: Path) -> None:
-    (tmp_path / "lines.txt").write_text("sinus rhythm\n\n atrial flutter \n")
-    assert [prompt.text for prompt in read_prompts(tmp_path / "lines.txt")] == ["sinus rhythm", "atrial flutter"]
-    (tmp_path / "rows.csv").write_text('text,age,sex,heart_rate\n"sinus rhythm, normal",70,f,64\nlbbb,,,\n')
-    first, second = read_prompts(tmp_path / "rows.csv")
-    assert (first.text, first.age, first.sex, first.heart_rate_bpm) == ("sinus rhythm, normal", 70, "F", 64)
-    assert (second.age, second.sex, second.heart_rate_bpm) == (None, None, None)
-    (tmp_path / "none.txt").write_text("\n")
-    with pytest.raises(ConfigError, match="no prompt"):
-        read_prompts(tmp_path / "none.txt")
-
-
 @pytest.mark.ray
 def test_latents_of_another_autoencoder_are_refused(encoded: Path, tmp_path: Path) -> None:
     shutil.copytree(encoded / "latents", tmp_path / "latents")
@@ -195,6 +193,44 @@ def test_latents_of_another_autoencoder_are_refused(encoded: Path, tmp_path: Pat
     (tmp_path / "latents" / "figures.json").write_text(json.dumps(figures | {"vae": "0" * 12}))
     with pytest.raises(ConfigError, match="encode the records again"):
         train_diffusion(dataclasses.replace(config_of(encoded, tmp_path / "o"), latents=tmp_path / "latents"))
+
+
+@pytest.mark.ray
+def test_a_start_that_does_not_fit_is_refused_first(encoded: Path, trained: Path, tmp_path: Path) -> None:
+    """In all but its habits: how often it is told nothing, for one."""
+    config = dataclasses.replace(config_of(encoded, tmp_path / "o"), start=trained)
+    start, vae, size = Generator.load(trained), load_vae(config.vae).vae, config.model
+
+    def changed(part: str, **fields: Any) -> TrainDiffusionConfig:
+        model = dataclasses.replace(size, **{part: dataclasses.replace(getattr(size, part), **fields)})
+        return dataclasses.replace(config, model=model)
+
+    for each in (config, changed("condition", drop_all=0.5), changed("denoiser", dropout=0.0)):
+        refuse_other_start(start, each, vae)
+    refuse_other_start(start, config, copy.deepcopy(vae).half().float())  # as a start that was stored by halves
+    for part, fields, named in (
+        ("schedule", {"prediction": "epsilon"}, "schedule.prediction=v and this run epsilon"),
+        ("schedule", {"path": "cosine"}, "schedule.path=linear"),
+        ("denoiser", {"width": 32}, "denoiser.width=16"),
+        ("condition", {"experience": False}, "condition.experience=True"),
+    ):
+        with pytest.raises(ConfigError, match=named):
+            train_diffusion(changed(part, **fields))
+    with pytest.raises(ConfigError, match="latents of another autoencoder"):
+        refuse_other_start(start, config, load_vae(EMBEDDED).vae)
+    assert not config.out.exists()
+
+
+@pytest.mark.ray
+def test_a_start_told_by_another_text_encoder_is_refused(
+    encoded: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = LexicalEncoder()
+    other.fingerprint = "0" * 12
+    monkeypatch.setattr(generator_job, "load_text_encoder", lambda *_, **__: other)
+    with pytest.raises(ArtifactError, match="was trained with text encoder"):
+        train_diffusion(dataclasses.replace(config_of(encoded, tmp_path / "o"), start=trained))
+    assert not (tmp_path / "o").exists()
 
 
 @pytest.fixture(scope="module")

@@ -231,6 +231,14 @@ def test_a_hospital_that_is_none_is_refused_and_leaves_nothing(config: RetrieveC
     assert not config.out.exists()
 
 
+def test_a_hospital_without_admissions_is_refused_and_leaves_nothing(config: RetrieveConfig):
+    table = config.ehr / "hosp" / "admissions.csv"
+    table.write_text(table.read_text().splitlines(keepends=True)[0])
+    with pytest.raises(ArchiveError, match=r"admissions\.csv lists no admission that can be used; was it copied"):
+        retrieve(config)
+    assert not config.out.exists()
+
+
 def test_what_a_model_answers_well_takes_the_templates_place(tmp_path: Path, config: RetrieveConfig, in_process: None):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")

@@ -118,6 +118,8 @@ def test_pieces_of_any_size_give_the_same(tmp_path: Path, monkeypatch: pytest.Mo
     [
         (b"subject_id,hadm_id\n1,2\n", "has no column 'icd_code'"),
         (b"", "is empty"),
+        (b"subject_id,hadm_id\r1,2\r3,4\r", r"diagnoses_icd\.csv has no first line that names the columns"),
+        (b"a\rb" + bytes(range(256)), r"diagnoses_icd\.csv has no first line that names the columns"),
         (b'subject_id,hadm_id,icd_code,icd_version\n1,2,"I10,10\n1,2,I10,10\n1,2,I10,10\n', "opens a quote in row 2"),
     ],
 )

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from ecgray.errors import ConfigError
-from ecgray.sediff.prompts import Prompt, flags, understood
+from ecgray.sediff.prompts import Prompt, flags, printable, understood
 
 GOOD = "sinus rhythm, left bundle branch block"
 
@@ -24,12 +24,20 @@ GOOD = "sinus rhythm, left bundle branch block"
         ({"text": GOOD, "heart_rate_bpm": math.nan}, "heart_rate=nan"),
         ({"text": GOOD, "age": -1}, "age=-1"),
         ({"text": GOOD, "age": math.inf}, "age=inf"),
-        ({"text": GOOD, "sex": "female"}, "sex must be F or M"),
+        ({"text": GOOD, "sex": "female"}, "sex='female' must be F or M"),
+        ({"text": GOOD + "\0"}, "a prompt holds control characters"),
+        ({"text": GOOD + "\udcff"}, "a prompt holds control characters, or bytes that are not UTF-8"),
+        ({"text": GOOD, "experience": "\x1b[2J"}, "an experience report holds control characters"),
     ],
 )
 def test_what_no_ecg_can_be_drawn_for_is_refused_in_a_sentence(fields: dict, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         Prompt(**fields)
+
+
+def test_tabs_and_ends_of_lines_are_text_and_a_record_s_other_controls_are_blanks() -> None:
+    assert Prompt(text="sinus rhythm,\tLBBB\r\nold infarct").text.endswith("infarct")
+    assert Prompt(text=printable("sinus\0rhythm")).text == "sinus rhythm"
 
 
 @pytest.mark.parametrize(
@@ -40,6 +48,11 @@ def test_what_no_ecg_can_be_drawn_for_is_refused_in_a_sentence(fields: dict, nam
         ("normal ECG, 60/min", None, None, 60),
         ("woman seen with a man; st elevation in V2", None, None, None),
         ("rate 900 bpm, aged 300", None, None, None),
+        ("HR 45", None, None, 45),
+        ("HR: 45, AF", None, None, 45),
+        ("heart rate 45", None, None, 45),
+        ("rate 45", None, None, 45),
+        ("72.5 bpm", None, None, 72.5),
         ("old anteroseptal infarct", None, None, None),
     ],
 )
@@ -61,6 +74,25 @@ def test_the_text_is_read_for_what_no_field_says(text: str, age, sex, rate) -> N
         (Prompt(text="sinus tachycardia", heart_rate_bpm=120), []),
         (Prompt(text="sinus rhythm in a 40-year-old woman", age=80, sex="M"), ["age_against_text", "sex_against_text"]),
         (Prompt(text="sinus bradycardia and sinus tachycardia"), ["text_against_itself"]),
+        (Prompt(text="LBBB and RBBB"), ["text_against_itself"]),
+        (Prompt(text="alternating bundle branch block"), []),
+        (Prompt(text="SINUS BRADYCARDIA AT 45 BPM"), []),
+        (Prompt(text="normal ECG, anterior infarction"), ["text_against_itself"]),
+        (Prompt(text="Normal. ST elevation in V2"), ["text_against_itself"]),
+        (Prompt(text="normal ECG, sinus bradycardia"), []),
+        (Prompt(text="left ventricular hypertrophy, otherwise normal ECG"), []),
+        (Prompt(text="normal PR interval, left bundle branch block"), []),
+        (Prompt(text="No atrial fibrillation, sinus rhythm"), ["negation"]),
+        (Prompt(text="sinus rhythm without LBBB or RBBB"), ["negation"]),
+        (Prompt(text="normal ECG, cannot rule out infarction"), ["negation"]),
+        (Prompt(text="no bradycardia, 80 bpm"), ["negation"]),
+        (Prompt(text="not AF but atrial flutter and sinus rhythm"), ["text_against_itself", "negation"]),
+        (Prompt(text="no p waves, irregular"), []),
+        (Prompt(text="left bundle\nbranch block"), []),
+        (Prompt(text="sinus rhythm, 900 bpm"), ["number_out_of_range"]),
+        (Prompt(text="sinus rhythm, 5 bpm"), ["number_out_of_range"]),
+        (Prompt(text="sinus rhythm in a 300-year-old man"), ["number_out_of_range"]),
+        (Prompt(text="sinus rhythm, 72.5 bpm"), []),
         (Prompt(text="Der Patient hat Fieber"), ["no_known_term"]),
         (Prompt(text="\u5fc3\u623f\u98a4\u52a8"), ["no_known_term"]),
         (Prompt(text="!!!"), ["no_known_term"]),

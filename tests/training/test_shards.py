@@ -219,6 +219,16 @@ def test_a_table_of_another_shape_is_refused(tables: tuple[Path, Path], tmp_path
         select(tmp_path, labels, split="train", terms=TERMS)
 
 
+def test_a_table_of_another_kind_is_refused(tables: tuple[Path, Path]) -> None:
+    records, labels = tables
+    with pytest.raises(ConfigError, match="column 'ecg' is missing"):
+        select(labels, None, split="train")
+    with pytest.raises(ConfigError, match="column 'terms' is missing"):
+        select(records, records, split="train", terms=TERMS)
+    with pytest.raises(ConfigError, match="column 'terms' is missing"):
+        count_terms(records, split="train")
+
+
 def test_reading_ahead_keeps_the_order_and_raises_what_the_source_raises() -> None:
     assert list(read_ahead(lambda: iter(range(20)))) == list(range(20))
 

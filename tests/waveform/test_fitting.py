@@ -20,6 +20,7 @@ from ecgray.waveform.fitting import Fit, fit_classes
 from ecgray.waveform.fitting_config import FitConfig
 from ecgray.waveform.fitting_descent import lbfgs
 from ecgray.waveform.fitting_loss import Shape, align, circuit, draw_beats, fit_losses
+from ecgray.waveform.morphologies import EMBEDDED, fitted
 from ecgray.waveform.ode import recur
 from ecgray.waveform.record import read_recording
 from ecgray.waveform.simulator import Eta, Waves, simulate, typical, wave_slope, wrapped
@@ -175,8 +176,23 @@ def test_a_file_holds_the_fit_and_phases_agree_with_times(fit: Fit):
         assert theta == pytest.approx(omega * centre, abs=1e-4)
         assert b == pytest.approx(omega * width, rel=1e-4)
         assert a * b**2 / omega == pytest.approx(amplitude, rel=1e-4)
-    with pytest.raises(ConfigError, match=r"^eta\.json has format 9; this version reads 1\.$"):
+    with pytest.raises(ConfigError, match=r"^a fit has format 9, and this version reads 1; give eta\.json of a fit_s"):
         Fit.from_json({"format": 9})
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '{"format": 1', '{"format": 1}', '{"format": 1, "classes": 3}'])
+def test_a_file_that_holds_no_fit_is_refused_by_its_path(tmp_path: Path, content: str):
+    path = tmp_path / "eta.json"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=r"eta\.json cannot be (read|used).*; give eta\.json of a fit_simulator job"):
+        Fit.read(path)
+    path.write_text(EMBEDDED.read_text())
+    assert Fit.read(path).classes == fitted().classes
+    path.write_text(EMBEDDED.read_text()[:1000])
+    with pytest.raises(ConfigError, match="cannot be read as a fit"):
+        Fit.read(path)
+    with pytest.raises(ConfigError, match="cannot be read as a fit"):
+        Fit.read(tmp_path / "nowhere")
 
 
 def test_class_leads_do_not_know_of_each_other(true_waves: Waves):

@@ -1,0 +1,110 @@
+"""Which findings a prompt states and which it negates, and whether what it states can stand together.
+
+By plain rules: a finding is a wording of the vocabulary, the longest that fits; "no", "without" and the like negate
+what follows to the end of the clause.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ecgray.text.lexical import plain_text
+from ecgray.text.terms import TERMS, with_parents
+
+_NEGATIONS = {("no",), ("not",), ("without",), ("denies",), ("rule", "out"), ("rules", "out"), ("absence", "of")}
+_CLAUSE_ENDS = {"but", "however", "with", "except"}
+_CLAUSES = re.compile(r"[.,;:](?=\s|$)|\n")
+_OPPOSITES = (
+    {"bradycardia", "tachycardia"},
+    {"atrial fibrillation", "sinus rhythm"},
+    {"atrial flutter", "sinus rhythm"},
+    {"atrial fibrillation", "first degree av block"},
+    {"first degree av block", "third degree av block"},
+    {"left bundle branch block", "right bundle branch block"},
+    {"left axis deviation", "right axis deviation"},
+    {"normal ecg", "abnormal ecg"},
+)
+"""Pairs that one 10 s strip can hardly show together; narrower findings count as these."""
+_ABNORMAL = {"rhythm", "pacing", "conduction", "hypertrophy", "ischemia and infarction", "st-t"}
+_MAY_BE_NORMAL = {
+    "sinus bradycardia",
+    "sinus tachycardia",
+    "sinus arrhythmia",
+    "bradycardia",
+    "tachycardia",
+    "early repolarization",
+    "juvenile t wave pattern",
+}
+"""Beside a normal ECG they are no contradiction: who is fit or young has them."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Names of terms."""
+
+    stated: frozenset[str]
+    negated: frozenset[str]
+
+    @property
+    def implied(self) -> frozenset[str]:
+        """What is stated, and all that follows from it."""
+        return frozenset(with_parents(self.stated))
+
+    @property
+    def against_itself(self) -> bool:
+        """Whether two stated findings can hardly stand in one strip, or one cannot in a normal ECG."""
+        each = [set(with_parents([name])) for name in self.stated]
+        opposite = any(pair <= self.implied and not any(pair <= one for one in each) for pair in _OPPOSITES)
+        abnormal = any(
+            TERMS[name].group in _ABNORMAL and not TERMS[name].normal and name not in _MAY_BE_NORMAL
+            for name in self.stated
+        )
+        return opposite or ("normal ecg" in self.stated and abnormal)
+
+
+def read_findings(text: str) -> Findings:
+    """The terms that a text states and those that it negates.
+
+    >>> found = read_findings("No atrial fibrillation or LBBB, sinus rhythm")
+    >>> sorted(found.stated), sorted(found.negated)
+    (['sinus rhythm'], ['atrial fibrillation', 'left bundle branch block'])
+    """
+    words: list[str] = []
+    starts: set[int] = set()
+    for clause in _CLAUSES.split(text):
+        starts.add(len(words))
+        for whole in re.findall(r"\w+", clause):
+            shout = whole == "AT" and text.isupper()  # the word, in a text of capitals
+            words += _ABBREVIATED.get("" if shout else whole) or plain_text(whole).split()
+    starts.add(len(words))
+    stated: set[str] = set()
+    negated: set[str] = set()
+    negative, at = False, 0
+    while at < len(words):
+        name, length = _longest(words, at)
+        negative = negative and at not in starts and words[at] not in _CLAUSE_ENDS
+        if name == "normal ecg" and length == 1 and not starts >= {at, at + 1}:
+            name = "otherwise normal ecg"  # "normal" within a clause says it of a part only
+        if name is not None:
+            (negated if negative else stated).add(name)
+        elif any(tuple(words[at : at + count]) in _NEGATIONS for count in (1, 2)):
+            negative = True
+        at += length
+    return Findings(frozenset(stated), frozenset(negated))
+
+
+def _longest(words: list[str], at: int) -> tuple[str | None, int]:
+    """The term whose wording begins here, and how many words that takes; None and 1 where none does."""
+    for length in range(min(_LONGEST, len(words) - at), 0, -1):
+        name = _WORDINGS.get(tuple(words[at : at + length]))
+        if name is not None:
+            return name, length
+    return None, 1
+
+
+_WORDINGS = {
+    tuple(plain_text(wording).split()): term.name for term in TERMS.values() for wording in (*term.synonyms, term.name)
+}
+_LONGEST = max(map(len, _WORDINGS))
+_ABBREVIATED = {short: plain_text(term.name).split() for term in TERMS.values() for short in term.abbreviations}
