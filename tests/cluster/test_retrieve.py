@@ -204,8 +204,9 @@ def test_admissions_without_codes_are_counted(config: RetrieveConfig, in_process
 
 
 def test_ecgs_of_no_admission_have_no_experience_and_stop_nothing(config: RetrieveConfig, in_process: None):
-    for path in (config.ehr / "hosp").iterdir():
-        path.write_text(path.read_text().partition("\n")[0] + "\n")
+    for path in (config.ehr / "hosp").iterdir():  # all of other patients
+        header, *rows = path.read_text().splitlines()
+        path.write_text("\n".join([header, *(f"9{row}" for row in rows), ""]))
     figures = retrieve(config)
     assert (figures["admissions"], figures["pool"], figures["with_neighbours"]) == (0, 0, 0)
     assert figures["codes"] == {"no_admission": 50, "no_time": 1}
