@@ -135,7 +135,12 @@ def _terms(config: EvaluateConfig, ids: pa.Array) -> list[list[str]]:
     if config.labels is None:
         return [[] for _ in range(len(ids))]
     fields = [LABELS.field(name) for name in ("record_id", "terms")]
-    return [terms or [] for terms in rows_of(table_folder(config.labels, "labels"), fields, ids)["terms"].to_pylist()]
+    found = rows_of(table_folder(config.labels, "labels"), fields, ids)
+    if len(ids) and found["record_id"].null_count == len(ids):
+        raise ConfigError(
+            f"none of {len(ids):,} records stands in {config.labels}; give OUT of the label job on these records."
+        )
+    return [terms or [] for terms in found["terms"].to_pylist()]
 
 
 def rows_of(table: Path, fields: Sequence[pa.Field], ids: pa.Array) -> pa.Table:

@@ -70,6 +70,8 @@ class AblateConfig(TrainDiffusionConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least_one(self, "ecgs")
+        if self.start is not None:
+            raise ConfigError(f"start={self.start} cannot be used: variants begin from nothing, to differ in one part.")
         if "full" not in self.variants or len(set(self.variants)) < len(self.variants):
             raise ConfigError(
                 f"variants={self.variants} must name each once, and the full model, which others lack from."

@@ -165,3 +165,9 @@ def test_a_torn_generator_is_refused_before_the_sweep(place: Path, no_work: None
     with pytest.raises(ArtifactError, match="is not finite"):
         sweep(place, model=torn(EMBEDDED, place / "torn"))
     assert not (place / "out").exists()
+
+
+def test_the_variants_of_an_ablation_begin_from_nothing() -> None:
+    given = dict.fromkeys(("records", "latents", "vae", "labels", "scorer", "out", "start"), Path("x"))
+    with pytest.raises(ConfigError, match="variants begin from nothing"):
+        dataclasses.replace(ABLATE["debug"], **given)

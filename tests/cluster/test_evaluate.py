@@ -187,6 +187,12 @@ def test_a_set_that_is_like_nobody_known_is_refused(place: Path, tmp_path: Path)
         reference_of(config, [read_generated(place / "good")])
 
 
+def test_labels_of_other_records_are_refused(place: Path, tmp_path: Path) -> None:
+    draw_tables(tmp_path, records=10, first=500)
+    with pytest.raises(ConfigError, match=f"none of 12 records stands in {tmp_path}"):
+        reference_of(evaluation(place, labels=tmp_path / "labels"), [read_generated(place / "good")])
+
+
 def test_ecgs_and_what_was_asked_must_belong_together(place: Path, tmp_path: Path) -> None:
     counts = ecg_counts(pq.read_table(next((place / "good" / "records").glob("*.parquet")))["ecg"])
     free = [None, None]
