@@ -13,8 +13,7 @@ from ecgray.alignment.folder import load_scorer
 from ecgray.cluster.diffusion import train_diffusion
 from ecgray.cluster.encode import encode
 from ecgray.cluster.evaluate import evaluate
-from ecgray.cluster.generate import generate
-from ecgray.cluster.tune_steps import refuse_untold
+from ecgray.cluster.generate import generate, told_like
 from ecgray.output import output_folder
 from ecgray.recipes.ablate import OTHER_VAE
 from ecgray.recipes.evaluate import EvaluateConfig
@@ -83,4 +82,4 @@ def _refuse_unscorable(config: AblateConfig) -> None:
     for vae in {path for variant in config.runnable if (path := config.vae_of(variant)) is not None}:
         load_vae(vae)
     load_scorer(config.scorer)
-    refuse_untold(config.generate("full"))
+    told_like(config.generate("full"), config.records)

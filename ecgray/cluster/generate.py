@@ -20,7 +20,7 @@ from ecgray.errors import ConfigError
 from ecgray.models.generator import load_generator
 from ecgray.output import output_folder, write_bytes
 from ecgray.recipes.generate import MOST_TOGETHER
-from ecgray.sediff.conditions import Sources, Wordings, read_conditions
+from ecgray.sediff.conditions import Conditions, Sources, Wordings, read_conditions
 from ecgray.sediff.prompt_files import read_prompts
 from ecgray.sediff.prompts import Prompt, flags, understood
 from ecgray.sediff.sampling_config import SamplingConfig
@@ -129,7 +129,8 @@ def _filled(prompt: Prompt, config: GenerateConfig) -> Prompt:
     )
 
 
-def _like(config: GenerateConfig, like: Path) -> list[tuple[Prompt, str | None]]:
+def told_like(config: GenerateConfig, like: Path) -> Conditions:
+    """The records to draw like, of which something is said; raises `ConfigError` where there are none."""
     sources = Sources(like, config.labels, config.intervals, config.experience)
     wordings: Wordings = "both" if config.wordings == "report" and config.labels else config.wordings
     told = read_conditions(sources, splits=config.splits, wordings=wordings)
@@ -139,7 +140,12 @@ def _like(config: GenerateConfig, like: Path) -> list[tuple[Prompt, str | None]]
             f"{like} has {len(told)} records of split {', '.join(config.splits)} and no text of any; give its "
             "--labels, or other --splits."
         )
-    kept = np.sort(np.random.default_rng(config.seed).permutation(rows)[: config.most])
+    return told.take(rows)
+
+
+def _like(config: GenerateConfig, like: Path) -> list[tuple[Prompt, str | None]]:
+    told = told_like(config, like)
+    kept = np.sort(np.random.default_rng(config.seed).permutation(len(told))[: config.most])
     ids = told.record_ids.to_pylist()
     return [(told.prompt(row), ids[row]) for row in kept.tolist()]
 

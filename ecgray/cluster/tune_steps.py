@@ -19,16 +19,14 @@ from ray import tune
 from ecgray.alignment.folder import load_scorer
 from ecgray.cluster.connect import connected
 from ecgray.cluster.evaluate import evaluate
-from ecgray.cluster.generate import generate
+from ecgray.cluster.generate import generate, told_like
 from ecgray.cluster.preflight import check_room
-from ecgray.errors import ConfigError, EcgrayError, TrainingError
+from ecgray.errors import EcgrayError, TrainingError
 from ecgray.metrics.pareto import draw_pareto, front
 from ecgray.models.generator import load_generator
 from ecgray.output import output_folder, write_bytes
 from ecgray.recipes.evaluate import EvaluateConfig
-from ecgray.recipes.generate import GenerateConfig
 from ecgray.recipes.tune_steps import trial_name
-from ecgray.sediff.conditions import Sources, Wordings, read_conditions
 from ecgray.sediff.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:
@@ -67,20 +65,7 @@ def _refuse_undrawable(config: TuneStepsConfig, settings: list[SamplingConfig]) 
     for one in settings:
         generator.check_sampling(one)
     load_scorer(config.scorer)
-    refuse_untold(config.generate(settings[0]))
-
-
-def refuse_untold(config: GenerateConfig) -> None:
-    """Raise `ConfigError` where a generate job would find no record to draw like, or a table of its cannot be read."""
-    assert config.like is not None
-    sources = Sources(config.like, config.labels, config.intervals, config.experience)
-    wordings: Wordings = "both" if config.wordings == "report" and config.labels else config.wordings
-    told = read_conditions(sources, splits=config.splits, wordings=wordings)
-    if not len(told.told()):
-        raise ConfigError(
-            f"{config.like} has {len(told)} records of split {', '.join(config.splits)} and no text of any; give its "
-            "--labels, or other --splits."
-        )
+    told_like(config.generate(settings[0]), config.records)
 
 
 def _done(config: TuneStepsConfig, sampling: SamplingConfig) -> bool:
