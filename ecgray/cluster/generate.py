@@ -18,6 +18,7 @@ from ecgray.cluster.parts import PartWorker, rows_of, work_here, work_through
 from ecgray.cluster.workers import Workers
 from ecgray.errors import ConfigError
 from ecgray.models.generator import load_generator
+from ecgray.models.loading import sampling_of
 from ecgray.output import output_folder, write_bytes
 from ecgray.recipes.generate import MOST_TOGETHER
 from ecgray.sediff.conditions import Conditions, Sources, Wordings, read_conditions
@@ -57,7 +58,9 @@ def generate(config: GenerateConfig, *, here: bool = False) -> dict[str, Any]:
     `here`: in this process, whose seconds an ECG are among the figures; on Ray Data else.
     """
     generator = load_generator(config.model)  # a folder that no worker could load is refused here
-    sampling = sampling_of(config, generator.details)
+    sampling = sampling_of(
+        generator.details, steps=config.steps, sampler=config.sampler, guidance_scale=config.guidance_scale
+    )
     generator.check_sampling(sampling)
     asked = _asked(config)
     total = len(asked) * config.n
@@ -98,13 +101,6 @@ def generate(config: GenerateConfig, *, here: bool = False) -> dict[str, Any]:
             figures["records_per_s"] = round(rate, 2)
         asked_how = {"sampler": sampling.sampler, "steps": sampling.steps, "guidance_scale": sampling.guidance_scale}
         return folder.finish(figures | asked_how | {"model": generator.fingerprint, "table": str(out / "records")})
-
-
-def sampling_of(config: GenerateConfig, details: Mapping[str, Any]) -> SamplingConfig:
-    """The model's own sampling, but for what the command line says."""
-    own = from_json(SamplingConfig, details["sampling"]) if "sampling" in details else SamplingConfig()
-    said = {"steps": config.steps, "sampler": config.sampler, "guidance_scale": config.guidance_scale}
-    return dataclasses.replace(own, **{name: value for name, value in said.items() if value is not None})  # type: ignore[arg-type]
 
 
 def _asked(config: GenerateConfig) -> list[tuple[Prompt, str | None]]:

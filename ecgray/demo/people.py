@@ -49,6 +49,23 @@ def draw_people(patients: int, *, seed: int) -> Iterator[Recording]:
         yield from _draw_person(number, card, seed=seed)
 
 
+def first_with(condition: str, *, seed: int, patients: int = 1000) -> Recording:
+    """The first recording of the first patient who is dealt this condition and has little besides.
+
+    Raises `KeyError` for a condition that is never drawn.
+    """
+    asked = BY_NAME[condition].name
+    best: tuple[int, int] | None = None
+    cards = deal(patients, seed=seed)
+    for number, card in enumerate(cards):
+        if card == asked:
+            others = len(draw_conditions(card, np.random.default_rng([seed, 2, number])))
+            best = min(best or (others, number), (others, number))
+    if best is None:
+        raise KeyError(condition)
+    return next(_draw_person(best[1], asked, seed=seed))
+
+
 def _draw_person(number: int, card: str, *, seed: int) -> Iterator[Recording]:
     rng = np.random.default_rng([seed, 2, number])
     conditions = draw_conditions(card, rng)

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from ecgray.supreme.model import Supreme
 
 KIND = "supreme-classifier"
+EMBEDDED = Path(__file__).parents[1] / "supreme" / "embedded"
+"""The small classifier that ships: trained by the jobs on drawn and on real recordings; its card says how."""
+MOST_VECTORS = 10_000
+"""Text vectors that a classifier keeps, 30 MB at width 768; beyond it the oldest half is forgotten."""
+SHARED_QUERIES = 2
+"""Where a batch asks so many times as many different queries as its longest list has, each record gets its own."""
 
 
 class Classifier:
@@ -36,6 +42,7 @@ class Classifier:
         self.preprocess = preprocess_config
         self.details: dict[str, Any] = {}
         """What config.json says besides the network: terms, data, figures of its training."""
+        self.fingerprint = ""
         self._vectors: dict[str, Float[np.ndarray, " width"]] = {}
 
     @classmethod
@@ -59,11 +66,11 @@ class Classifier:
 
         stored = load_model(folder)
         config, preprocessing = _settings(stored)
-        encoder = encoder_of(stored, text_encoder)
+        encoder = encoder_of(stored, text_encoder, device=device)
         model = Supreme(config)
         _fill(model, stored)
         classifier = cls.from_parts(model.to(device), encoder, preprocessing)
-        classifier.details = stored.field("details", dict)
+        classifier.details, classifier.fingerprint = stored.field("details", dict), stored.fingerprint
         return classifier
 
     @classmethod
@@ -117,6 +124,50 @@ class Classifier:
             logits = self.model(self._scaled(counts), text, query_self_attention=query_self_attention)
             return logits.float().sigmoid().cpu().numpy()
 
+    def logits_each(
+        self, counts: Int16[np.ndarray, "batch lead=12 time=5000"], queries: Sequence[Sequence[str]]
+    ) -> list[Float[np.ndarray, " _"]]:
+        """The logits of each record for its own list of queries, in one pass: what a service answers a batch with.
+
+        A logit depends on its record and its query alone. Records that ask much the same share the queries' way up to
+        the record; else each has its own list, filled up to the longest.
+        """
+        import torch
+
+        distinct = list(dict.fromkeys(query for asked in queries for query in asked))
+        _refuse_odd(counts, distinct)
+        longest = max((len(asked) for asked in queries), default=0)
+        place = {query: number for number, query in enumerate(distinct)}
+        rows = [[place[query] for query in asked] for asked in queries]
+        with torch.inference_mode():
+            text = self.embed_queries(distinct)
+            if len(distinct) <= SHARED_QUERIES * longest:
+                logits = self.model(self._scaled(counts), text, query_self_attention="diagonal").float().cpu().numpy()
+                return [row[asked] for row, asked in zip(logits, rows, strict=True)]
+            filled = torch.tensor([asked + [0] * (longest - len(asked)) for asked in rows], device=text.device)
+            logits = self.model(self._scaled(counts), text[filled], query_self_attention="diagonal")
+            found = logits.float().cpu().numpy()
+            return [row[: len(asked)] for row, asked in zip(found, rows, strict=True)]
+
+    def explain(
+        self, counts: Int16[np.ndarray, "lead=12 time=5000"], query: str, *, step: int = 50, points: int = 32
+    ) -> tuple[float, float, Float[np.ndarray, "lead=12 part"]]:
+        """Where an answer comes from: its logit, that of a flat line, and what each lead and 0.1 s (`step`) added.
+
+        Integrated gradients (Sundararajan et al. 2017) from the flat line to the ECG at `points` places: the parts add
+        up to the difference of the two logits, within what the sum leaves out of the integral.
+        """
+        import torch
+
+        from ecgray.supreme.attribution import integrated_gradients
+
+        _refuse_odd(counts[None], [query])
+        with torch.inference_mode():
+            text = self.embed_queries([query]).clone()
+            ecg = self._scaled(counts[None])[0].clone()
+        logit, base, parts = integrated_gradients(self.model, ecg, text.clone(), points=points)
+        return logit, base, parts.unflatten(-1, (-1, step)).sum(-1).cpu().numpy()
+
     def embed(self, counts: Int16[np.ndarray, "batch lead=12 time=5000"]) -> Float[np.ndarray, "batch width"]:
         """One vector an ECG: the mean of the encoder's tokens."""
         import torch
@@ -129,6 +180,10 @@ class Classifier:
         import torch
 
         new = sorted({query for query in queries if query not in self._vectors})
+        if len(self._vectors) + len(new) > MOST_VECTORS:
+            kept = set(queries)
+            for old in [text for text in self._vectors if text not in kept][: MOST_VECTORS // 2]:
+                del self._vectors[old]
         self._vectors.update(zip(new, self.encoder.encode(new), strict=True) if new else ())
         rows = np.stack([self._vectors[query] for query in queries]) if queries else np.zeros((0, self.encoder.width))
         return torch.from_numpy(rows.astype(np.float32)).to(self._device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from ecgray.artifact import ModelFolder, load_model
 from ecgray.errors import ArtifactError, ConfigError
 from ecgray.sediff.diffusion_config import ConditionConfig
 from ecgray.sediff.prompts import Prompt, understood
+from ecgray.sediff.sampling_config import SamplingConfig
+from ecgray.settings import from_json
 from ecgray.text.encoders import TextEncoder
 
 if TYPE_CHECKING:
@@ -71,6 +74,19 @@ def encode_prompts(prompts: Sequence[Prompt], encoder: TextEncoder, rules: Condi
     numbers = torch.tensor([prompt.numbers for prompt in asked], dtype=torch.float32).reshape(-1, 3)
     parts = (*vectors.batch(texts), *vectors.batch(reports))
     return Condition(*parts, torch.nan_to_num(numbers), ~numbers.isnan())
+
+
+def sampling_of(
+    details: Mapping[str, Any],
+    *,
+    steps: int | None = None,
+    sampler: str | None = None,
+    guidance_scale: float | None = None,
+) -> SamplingConfig:
+    """A generator's own sampling, but for what is said. Raises `ConfigError` where it cannot be so."""
+    own = from_json(SamplingConfig, details["sampling"]) if "sampling" in details else SamplingConfig()
+    said = {"steps": steps, "sampler": sampler, "guidance_scale": guidance_scale}
+    return dataclasses.replace(own, **{name: value for name, value in said.items() if value is not None})  # type: ignore[arg-type]
 
 
 def batches(count: int, batch_size: int) -> Iterator[Int64[np.ndarray, " row"]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -13,7 +14,7 @@ import tyro
 from ecgray.errors import EcgrayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 Settings = TypeVar("Settings")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -31,14 +32,23 @@ def run_job(
     The last line of stdout is one JSON object, the figures that `stage` returns. Exit status: 0 done, 1 failed,
     2 wrong usage or bad input, with one sentence on stderr.
     """
-    try:
+    with in_a_sentence("interrupted; the same command goes on where this one stopped."):
         settings = choose(meaning, recipes, args)
         figures = stage(settings)
+    print(json.dumps(figures, allow_nan=False), flush=True)
+
+
+@contextlib.contextmanager
+def in_a_sentence(interrupted: str) -> Iterator[None]:
+    """One sentence on stderr for what a user can put right, and its exit status; `interrupted` is the one of Ctrl-C."""
+    try:
+        yield
     except EcgrayError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        name, code = type(error).__name__, getattr(error, "code", "")
+        print(f"{name}{f' {code}' if code not in ('', name.lower()) else ''}: {error}", file=sys.stderr)
         raise SystemExit(error.exit_status) from None
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped.", file=sys.stderr)
+        print(interrupted, file=sys.stderr)
         raise SystemExit(130) from None
     except OSError as error:
         if error.errno not in _DISK:
@@ -47,7 +57,6 @@ def run_job(
         remedy = "make room, or give an --out that can be written, and run the same command again."
         print(f"{type(error).__name__}: {place}: {os.strerror(error.errno)}; {remedy}", file=sys.stderr)
         raise SystemExit(1) from None
-    print(json.dumps(figures, allow_nan=False), flush=True)
 
 
 def choose(meaning: str, recipes: Mapping[str, Settings], args: Sequence[str] | None = None) -> Settings:

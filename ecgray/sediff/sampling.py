@@ -13,7 +13,7 @@ values that have a deviation of 0.2, 0.14 are left (0.09 at 10 steps; evenly in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -82,6 +82,48 @@ def make_scheduler(config: ScheduleConfig, sampling: SamplingConfig) -> Any:
     return scheduler
 
 
+class Drawing:
+    """Latents on their way out of noise: one step at a time, so that several can be drawn in one batch.
+
+    At each step the denoiser is asked what `asked` says, and its answer goes to `advance`.
+    """
+
+    def __init__(
+        self, diffusion: Denoises, condition: Condition, keys: Int64[Tensor, " batch"], config: SamplingConfig
+    ) -> None:
+        rules = diffusion.schedule.config
+        self.scheduler = make_scheduler(rules, config)
+        self.shape, self.keys, self.config = diffusion.shape, keys, config
+        self.guided = config.guidance_scale != 1
+        told = condition if config.guidance_scale == 1 else condition.beside(condition.nothing())
+        self.context = diffusion.context(told)
+        self.latent = gaussian(keys, 0, self.shape) * float(self.scheduler.init_noise_sigma)
+        self.done = 0
+        """Steps taken."""
+        self._from = 1 if rules.path == "flow" else 0  # the flow's sigma of step t is (t + 1) / T, at time sigma T
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step was taken."""
+        return self.done == len(self.scheduler.timesteps)
+
+    def asked(self) -> tuple[Float[Tensor, "both latent step"], Float[Tensor, " both"]]:
+        """What is to be denoised next, with and without its condition where guidance is on; and the times."""
+        both = torch.cat([self.latent, self.latent]) if self.guided else self.latent
+        time = self.scheduler.timesteps[self.done].float() - self._from
+        return both, time.expand(len(both)).to(both.device)
+
+    def advance(self, said: Float[Tensor, "both latent step"]) -> None:
+        """Take the step that the denoiser's answer gives."""
+        if self.guided:
+            conditional, free = said.chunk(2)
+            said = free + self.config.guidance_scale * (conditional - free)
+        step = self.scheduler.timesteps[self.done]
+        self.done += 1
+        noise = gaussian(self.keys, self.done, self.shape) if self.config.sampler in _WITH_NOISE else None
+        self.latent = self.scheduler.step(said, step, self.latent, variance_noise=noise, return_dict=False)[0]
+
+
 @torch.inference_mode()
 def sample(
     diffusion: Denoises,
@@ -93,24 +135,24 @@ def sample(
     progress: Callable[[], object] | None = None,
 ) -> Float[Tensor, "batch latent step"]:
     """One scaled latent a condition; `keys` come from `stream_keys`. `progress` is called after every step."""
-    rules = diffusion.schedule.config
-    scheduler = make_scheduler(rules, config)
-    scale = config.guidance_scale
-    guided = scale != 1
-    told = condition if scale == 1 else condition.beside(condition.nothing())
-    latent = gaussian(keys, 0, diffusion.shape) * float(scheduler.init_noise_sigma)
     with torch.autocast(keys.device.type, dtype=torch.bfloat16, enabled=bf16):
-        context = diffusion.context(told)
-        for number, step in enumerate(scheduler.timesteps, 1):
-            both = torch.cat([latent, latent]) if guided else latent
-            # The flow's sigma of step t is (t + 1) / T, and diffusers calls that time sigma T.
-            time = step.float() - (1 if rules.path == "flow" else 0)
-            said = diffusion.denoiser(both, time.expand(len(both)).to(keys.device), context).float()
-            if guided:
-                conditional, free = said.chunk(2)
-                said = free + scale * (conditional - free)
-            noise = gaussian(keys, number, diffusion.shape) if config.sampler in _WITH_NOISE else None
-            latent = scheduler.step(said, step, latent, variance_noise=noise, return_dict=False)[0]
+        drawing = Drawing(diffusion, condition, keys, config)
+        while not drawing.finished:
+            drawing.advance(diffusion.denoiser(*drawing.asked(), drawing.context).float())
             if progress is not None:
                 progress()
-    return latent
+    return drawing.latent
+
+
+@torch.inference_mode()
+def step_together(diffusion: Denoises, drawings: Sequence[Drawing], context: Context, *, bf16: bool = False) -> None:
+    """One step of several drawings, each at its own time, in one pass of the denoiser.
+
+    `context` is `joined` of their contexts: it stays the same as long as they do.
+    """
+    asked = [drawing.asked() for drawing in drawings]
+    latents, times = (torch.cat([each[part] for each in asked]) for part in (0, 1))
+    with torch.autocast(latents.device.type, dtype=torch.bfloat16, enabled=bf16):
+        said = diffusion.denoiser(latents, times, context).float()
+        for drawing, own in zip(drawings, said.split([len(each[0]) for each in asked]), strict=True):
+            drawing.advance(own)

@@ -6,7 +6,7 @@ once (`Context`) and handed to every step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +32,22 @@ class Context:
 
     def __len__(self) -> int:
         return len(self.pooled)
+
+
+def joined(contexts: Sequence[Context]) -> Context:
+    """Several contexts as one batch, filled up to the longest with tokens that do not count."""
+    longest = max(context.known.shape[1] for context in contexts)
+
+    def filled(values: Tensor, axis: int) -> Tensor:
+        lacking = longest - values.shape[axis]
+        return F.pad(values, (0, 0) * (values.ndim - 1 - axis) + (0, lacking)) if lacking else values
+
+    layers = zip(*(context.keys_values for context in contexts), strict=True)
+    return Context(
+        torch.cat([context.pooled for context in contexts]),
+        tuple(torch.cat([filled(values, 3) for values in layer]) for layer in layers),
+        torch.cat([filled(context.known, 1) for context in contexts]),
+    )
 
 
 def zeroed(layer: nn.Conv1d) -> nn.Conv1d:

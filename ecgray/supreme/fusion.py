@@ -29,7 +29,7 @@ class Attention(nn.Module):
         self, queries: Float[Tensor, "batch query width"], memory: Float[Tensor, "records token width"]
     ) -> Float[Tensor, "records query width"]:
         """Mix the memory for each query; `queries` may come once for all records (batch 1)."""
-        query = self._split(self.query(queries)).expand(len(memory), -1, -1, -1)
+        query = self._split(self.query(queries)).expand(len(memory), -1, -1, -1)  # a batch of one, or of all
         key, value = (self._split(part) for part in self.key_value(memory).chunk(2, dim=-1))
         dropout = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
@@ -104,14 +104,15 @@ class FusionNetwork(nn.Module):
     def forward(
         self,
         tokens: Float[Tensor, "batch token width"],
-        queries: Float[Tensor, "query text"],
+        queries: Float[Tensor, "query text"] | Float[Tensor, "batch query text"],
         *,
         query_self_attention: QuerySelfAttention | None = None,
     ) -> Float[Tensor, "batch query"]:
-        """One logit a record and query."""
+        """One logit a record and query; queries may be the same for all records, or each record's own."""
         among = query_self_attention or self.config.query_self_attention
         memory = self.memory_norm(self.memory_projection(tokens))  # (batch, token, width)
-        fused = self.query_norm(self.text_projection(queries)).unsqueeze(0)  # (1, query, width), Eq. 6
+        fused = self.query_norm(self.text_projection(queries))  # (query, width) or (batch, query, width), Eq. 6
+        fused = fused.unsqueeze(0) if fused.ndim == 2 else fused
         for layer in self.layers:
             fused = layer(fused, memory, among)  # (batch, query, width)
         return self.head(self.drop(self.out_norm(fused))).squeeze(-1)

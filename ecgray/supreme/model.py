@@ -34,11 +34,11 @@ class Supreme(nn.Module):
     def forward(
         self,
         ecg: Float[Tensor, "batch lead=12 time"],
-        queries: Float[Tensor, "query text"],
+        queries: Float[Tensor, "query text"] | Float[Tensor, "batch query text"],
         *,
         query_self_attention: QuerySelfAttention | None = None,
     ) -> Float[Tensor, "batch query"]:
-        """One logit a record and query."""
+        """One logit a record and query; queries may be the same for all records, or each record's own."""
         return self.fuse(self.encode_ecg(ecg), queries, query_self_attention=query_self_attention)
 
     def encode_ecg(self, ecg: Float[Tensor, "batch lead=12 time"]) -> Float[Tensor, "batch token width"]:
@@ -48,7 +48,7 @@ class Supreme(nn.Module):
     def fuse(
         self,
         tokens: Float[Tensor, "batch token width"],
-        queries: Float[Tensor, "query text"],
+        queries: Float[Tensor, "query text"] | Float[Tensor, "batch query text"],
         *,
         query_self_attention: QuerySelfAttention | None = None,
     ) -> Float[Tensor, "batch query"]:

@@ -29,7 +29,21 @@ def write_recording(
     comments: Sequence[str] = (),
     leads: Sequence[str] = LEADS,
 ) -> None:
-    """Write `name`.hea and `name`.dat into `folder`.
+    """Write `name`.hea and `name`.dat into `folder`: see `recording_bytes`."""
+    header, content = recording_bytes(name, signal, fs=fs, comments=comments, leads=leads)
+    (folder / f"{name}.dat").write_bytes(content)
+    (folder / f"{name}.hea").write_bytes(header)
+
+
+def recording_bytes(
+    name: str,
+    signal: Shaped[np.ndarray, "lead time"],
+    *,
+    fs: float = 500,
+    comments: Sequence[str] = (),
+    leads: Sequence[str] = LEADS,
+) -> tuple[bytes, bytes]:
+    """What `name`.hea and `name`.dat hold.
 
     `signal` is integer counts of 1/1000 mV or floating millivolts (NaN: missing), its rows named by `leads` and written
     in that order. Comments become ASCII lines. Raises `EcgInputError` for a name or a lead that WFDB cannot hold.
@@ -50,8 +64,7 @@ def write_recording(
         for lead, first, sum_ in zip(leads, counts[:, 0].tolist(), sums, strict=True)
     ]
     lines += [f"# {' '.join(comment.split())}" for comment in comments]
-    (folder / f"{name}.dat").write_bytes(counts.T.tobytes())
-    (folder / f"{name}.hea").write_bytes(("\n".join(lines) + "\n").encode("ascii", "replace"))
+    return ("\n".join(lines) + "\n").encode("ascii", "replace"), counts.T.tobytes()
 
 
 def to_counts(signal: Shaped[np.ndarray, "lead time"]) -> Shaped[np.ndarray, "lead time"]:

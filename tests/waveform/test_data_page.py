@@ -55,15 +55,19 @@ def raised() -> Iterator[tuple[str, int | None]]:
                 if isinstance(node.args[0], ast.Constant) and isinstance(status, ast.Constant):
                     yield node.args[0].value, status.value
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) and "_REFUSALS" in ast.dump(node):
-                yield from ((key.value, None) for key in node.value.keys if isinstance(key, ast.Constant))
+                keys = [key.value for key in node.value.keys if isinstance(key, ast.Constant)]
+                yield from ((key, None) for key in keys if isinstance(key, str))
 
 
 def test_every_code_is_described_with_its_status():
-    described = {row[0]: int(row[1]) for row in rows_of("Refusals")}
+    read, sent = ({row[0]: int(row[1]) for row in rows_of(title)} for title in ("Refusals", "Refusals of uploads"))
+    described = read | sent
     found = set(raised())
     assert set(described) == {code for code, _ in found}
     assert set(described.items()) >= {(code, status) for code, status in found if status}
-    assert list(described) == sorted(described)
+    assert list(read) == sorted(read)
+    assert list(sent) == sorted(sent)
+    assert not set(read) & set(sent)
 
 
 def test_every_flag_is_described_and_every_described_flag_is_raised():
