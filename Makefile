@@ -14,7 +14,7 @@ python := .venv/bin/python
 real := $(firstword $(sort $(wildcard $(ECGRAY_REAL_DATA)/ptbxl/records500/*/*_hr.hea)))
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test check bench lock
+.PHONY: help env demo serve test check bench lock browser
 
 help:  ## say what there is
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -27,6 +27,9 @@ $(stamp): pyproject.toml locks/$(variant)-py311-linux-x86_64.txt locks/uv.txt lo
 
 demo: $(stamp)  ## the whole path on drawn patients: eight minutes on two idle cores, ends with a report
 	@$(python) jobs/demo.py debug $(if $(real),--real $(real))
+
+serve: $(stamp)  ## the page and the API on http://127.0.0.1:8000, with the small models that ship
+	@$(python) jobs/serve.py laptop
 
 test: $(stamp)  ## every test: the fast ones first, then those that start a Ray
 	@$(python) -m pytest --durations=25
@@ -41,6 +44,9 @@ benchmarks := reading auroc simulator fitting loader training_step vae ingest ma
 
 bench: $(stamp)  ## every benchmark, each beside its yardstick: an hour and 5 GB of disk
 	@for name in $(benchmarks); do echo "== benchmarks/$$name.py"; $(python) benchmarks/$$name.py || exit 1; done
+
+browser:  ## Debian's Chromium, for the tests of the page (asks for root; they are skipped without)
+	@command -v chromium > /dev/null || { apt-get -q update && apt-get -q install -y --no-install-recommends chromium; }
 
 # For who changes pyproject.toml: writes the locks anew.
 lock: $(stamp)

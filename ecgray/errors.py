@@ -5,6 +5,7 @@
      |- EcgInputError   a recording cannot be read: a code, a sentence     exit 2 (in an archive: quarantine)
      |- ArchiveError    an archive's tables cannot be read                 exit 2
      |- ArtifactError   a model folder is incomplete or was altered        exit 2
+     |- ServiceError    the service refused or failed (ecgray.client)      exit 2 or 1
      |- ClusterError    the cluster cannot hold or do what is asked        exit 1
      `- TrainingError   training diverged or kept failing                  exit 1
 

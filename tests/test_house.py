@@ -22,7 +22,7 @@ from ecgray import leads, tables
 
 ROOT = Path(__file__).parents[1]
 JOBS = sorted((ROOT / "jobs").glob("*.py"))
-COMMANDS = {"help", "env", "demo", "test", "check", "bench"}
+COMMANDS = {"help", "env", "demo", "serve", "test", "check", "bench", "browser"}
 
 
 @functools.cache

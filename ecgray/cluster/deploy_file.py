@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from ray.serve.schema import ServeDeploySchema
 
-from ecgray.cluster.serving import Deployed
+from ecgray.cluster.serving import QUIET, Deployed
 from ecgray.errors import ConfigError
 from ecgray.recipes.serve import ServeConfig
 from ecgray.service.settings import is_loopback
@@ -27,7 +27,7 @@ def write_deploy_file(path: Path, config: ServeConfig, token_sha256: str) -> Non
     content = {
         "proxy_location": "EveryNode",
         "http_options": {"host": config.host, "port": config.port},
-        "logging_config": {"enable_access_log": False, "log_level": "ERROR"},
+        "logging_config": QUIET,
         "applications": [
             {
                 "name": "ecgray",

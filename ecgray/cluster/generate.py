@@ -25,7 +25,6 @@ from ecgray.sediff.conditions import Conditions, Sources, Wordings, read_conditi
 from ecgray.sediff.prompt_files import read_prompts
 from ecgray.sediff.prompts import Prompt, flags, understood
 from ecgray.sediff.sampling_config import SamplingConfig
-from ecgray.settings import from_json
 from ecgray.tables import FS, GENERATED, RECORD_GROUP, RECORD_ROWS, RECORDS, ecg_bytes, write_table
 from ecgray.waveform.paper import draw_paper
 from ecgray.waveform.write import write_recording

@@ -12,14 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ecgray.artifact import SUMS, load_model
-from ecgray.errors import ClusterError, ConfigError, EcgrayError
+from ecgray.artifact import load_model
+from ecgray.errors import ClusterError, ConfigError
 from ecgray.recipes.serve import ServeConfig
 from ecgray.service.settings import token_hash
 
 NAME = "ecgray"
-UPDATE_S = 120.0
-"""How long replicas may take to load a model folder that was replaced."""
 _OFF = {"RAY_USAGE_STATS_ENABLED": "0", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 """Nothing is told to anybody, and nothing fetched."""
 
@@ -51,19 +49,18 @@ def _serve(config: ServeConfig, token: str, announce: Callable[[dict[str, Any]],
 
     for folder in model_folders(config).values():
         load_model(folder)  # a damaged one is told now, in one sentence
-    with _told_to_end() as ended, connected(num_cpus=_cpus(config)):
+    with connected(num_cpus=_cpus(config)), _told_to_end() as ended:  # Ray sets a handler of its own
         _start(config, Deployed(config=config, token_sha256=token))
         url = f"http://{config.host}:{config.port}"
         ready_s = round(time.monotonic() - began, 1)
         announce({"ready": url, "ready_s": ready_s, "models": list(config.models)})
         print(f"serve: open {url}/ in a browser; Ctrl-C ends it", file=sys.stderr)
-        updates = _until_ended(config, ended)
+        ended.wait(config.for_s or None)
         print("serve: ending, after what is under way", file=sys.stderr)
-        _stop()
+        _stop(config)
     return {
         "served_s": round(time.monotonic() - began - ready_s, 1),
         "ready_s": ready_s,
-        "updates": updates,
         "url": url,
     }
 
@@ -89,23 +86,18 @@ def _prepare(config: ServeConfig) -> None:
                 "front=direct starts a Ray of its own on this machine, and RAY_ADDRESS names a cluster; use "
                 "front=proxy there, or unset RAY_ADDRESS."
             )
-        os.environ.update(_direct(config.port))
+        import ray.serve  # noqa: F401 - with the switches as they are: this process has no event loop for its handles
+
+        os.environ.update(_QUICK)
 
 
-def _direct(port: int) -> dict[str, str]:
-    """Serve's switches for replicas that listen themselves: no proxy between, and arguments by gRPC.
-
-    A request through the proxy costs 8 ms of two cores, and one to the replica itself half a millisecond.
-    """
-    return {
-        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-        "RAY_SERVE_ENABLE_DIRECT_INGRESS": "1",
-        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(port),
-        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(port + 1),  # and not that one
-        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
-        "RAY_SERVE_PORT_QUARANTINE_S": "0",
-        "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",  # a line that stays in a buffer helps nobody
-    }
+_QUICK = {
+    "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    "RAY_SERVE_LOG_TO_STDERR": "0",
+}
+"""Serve's switches for calls between replicas that cost a third: by gRPC, in one event loop."""
 
 
 def _cpus(config: ServeConfig) -> int:
@@ -118,12 +110,12 @@ def _cpus(config: ServeConfig) -> int:
 def _start(config: ServeConfig, deployed: Any) -> None:
     from ray import serve as ray_serve
 
-    port = config.port if config.front == "proxy" else _free_port()
-    logging = {"enable_access_log": False, "log_level": "ERROR"}
-    ray_serve.start(
-        http_options={"host": config.host if config.front == "proxy" else "127.0.0.1", "port": port},
-        logging_config=logging,
-    )
+    from ecgray.cluster.serving import QUIET
+
+    if config.front == "proxy":
+        ray_serve.start(http_options={"host": config.host, "port": config.port}, logging_config=QUIET)
+    else:
+        ray_serve.start(proxy_location="Disabled", logging_config=QUIET)
     _run(deployed)
 
 
@@ -136,15 +128,13 @@ def _run(deployed: Any) -> None:
         ray_serve.run(application(deployed), name=NAME, route_prefix="/")
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def _stop() -> None:
+def _stop(config: ServeConfig) -> None:
+    """The app first, while its models still answer: Serve ends all deployments at once."""
     from ray import serve as ray_serve
 
+    with contextlib.suppress(Exception):  # a front that is just being replaced has nothing to finish
+        ray_serve.get_deployment_handle("Front", NAME).broadcast("drain").results(timeout_s=config.drain_s + 10)
+    ray_serve.delete(NAME)
     ray_serve.shutdown()
 
 
@@ -160,45 +150,3 @@ def _told_to_end() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _until_ended(config: ServeConfig, ended: threading.Event) -> int:
-    """Wait; take model folders that were replaced. The number of times that happened."""
-    end = time.monotonic() + config.for_s if config.for_s else float("inf")
-    seen, updates = _sums(config), 0
-    while not ended.wait(min(config.watch_s or 60.0, max(0.0, end - time.monotonic()))):
-        if time.monotonic() >= end:
-            break
-        if not config.watch_s or (now := _sums(config)) == seen or None in now.values():
-            continue
-        updates += sum(_update(name) for name, sums in now.items() if sums != seen.get(name))
-        seen = now
-    return updates
-
-
-def _update(name: str) -> int:
-    """Have every replica of a model take what its folder holds now, where it is whole; whether they did.
-
-    Serve's own update would start all replicas anew, and the app among them.
-    """
-    from ray import serve as ray_serve
-
-    handle = ray_serve.get_deployment_handle(name.capitalize(), NAME)
-    try:
-        handle.broadcast("reload").results(timeout_s=UPDATE_S)
-    except Exception as error:
-        reason = error if isinstance(error, EcgrayError) else type(error).__name__
-        print(f"serve: the {name} before stays: {reason}", file=sys.stderr)
-        return 0
-    print(f"serve: the {name}'s folder was replaced, and its model answers now", file=sys.stderr)
-    return 1
-
-
-def _sums(config: ServeConfig) -> dict[str, bytes | None]:
-    """The checksums in each model's folder; None while it is being replaced."""
-    from ecgray.cluster.serving import model_folders
-
-    try:
-        return {name: (folder / SUMS).read_bytes() for name, folder in model_folders(config).items()}
-    except (OSError, EcgrayError):
-        return dict.fromkeys(config.models)

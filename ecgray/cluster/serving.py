@@ -20,6 +20,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from ecgray.artifact import SUMS
+from ecgray.cluster.listening import Listener
 from ecgray.errors import ArtifactError, ConfigError
 from ecgray.models.classifier import EMBEDDED as CLASSIFIER
 from ecgray.models.generator import EMBEDDED as GENERATOR
@@ -28,12 +29,15 @@ from ecgray.service.backends import Accepted, Answered, Asked, Backends, Commiss
 from ecgray.service.batching import Batcher
 from ecgray.service.problems import not_ready, overloaded
 from ecgray.service.settings import ServiceSettings, is_loopback
+from ecgray.service.watching import Watch
 from ecgray.settings import from_json
 
 FLIGHTS = 4
 """Batches that one replica of the app may have under way at the classifier."""
 MOST_RECORDINGS = 64
 _CALLS = 16
+QUIET = {"enable_access_log": False, "log_level": "ERROR"}
+"""Serve's own lines name the number that a client gave its request; ours name the number that we gave it."""
 _HEALTH: dict[str, Any] = {"health_check_period_s": 5.0, "health_check_timeout_s": 20.0}
 _GONE = (RayActorError, DeploymentUnavailableError)
 """A replica that has died, or is just being replaced: asking again costs nothing but time."""
@@ -43,18 +47,14 @@ _BUSY = BackpressureConfig(status_code=429, retry_after_s=1)
 class ClassifierReplica:
     """One classifier."""
 
-    def __init__(self, folder: Path, gpu: bool, threads: int) -> None:
+    def __init__(self, folder: Path, gpu: bool, threads: int, watch_s: float) -> None:
         import torch
 
         from ecgray.service.local import LocalReader
 
         torch.set_num_threads(threads)
-        self._folder = folder
         self._reader = LocalReader(folder, device="cuda" if gpu else "cpu")
-
-    async def reload(self) -> None:
-        """Take what the folder holds now: from one pass to the next, and no request waits."""
-        await self._reader.replace(self._folder)
+        self._watch = Watch(folder, self._reader.reload, every_s=watch_s) if watch_s else None
 
     async def answer(self, many: Sequence[Asked]) -> list[Answered]:
         """In one pass with whatever else has come."""
@@ -88,18 +88,14 @@ class DelineatorReplica:
 class GeneratorReplica:
     """One generator."""
 
-    def __init__(self, folder: Path, gpu: bool, threads: int, together: int, bf16: bool) -> None:
+    def __init__(self, folder: Path, gpu: bool, threads: int, watch_s: float, together: int, bf16: bool) -> None:
         import torch
 
         from ecgray.service.local import LocalWriter
 
         torch.set_num_threads(threads)
-        self._folder = folder
         self._writer = LocalWriter(folder, device="cuda" if gpu else "cpu", most=together, bf16=bf16)
-
-    async def reload(self) -> None:
-        """Take what the folder holds now; what is under way keeps the model it began with."""
-        await self._writer.replace(self._folder)
+        self._watch = Watch(folder, self._writer.reload, every_s=watch_s) if watch_s else None
 
     async def draw(self, commission: Commission) -> AsyncGenerator[Accepted | Progress | Drawn]:
         """Step by step."""
@@ -197,11 +193,13 @@ class Front:
     def __init__(
         self,
         settings: ServiceSettings,
+        listen: Listen | None,
         classifier: DeploymentHandle | None,
         delineator: DeploymentHandle,
         generator: DeploymentHandle | None,
     ) -> None:
-        self._settings = settings
+        self._settings, self._listen = settings, listen
+        self._listener: Listener | None = None
         self._backends = Backends(
             None if classifier is None else RemoteReader(classifier),
             RemoteMeasurer(delineator),
@@ -212,7 +210,37 @@ class Front:
         from ecgray.service.app import build_app
         from ecgray.service.core import Service
 
-        return build_app(Service(self._settings, self._backends))
+        self._app = build_app(Service(self._settings, self._backends))
+        return self._app
+
+    async def reconfigure(self, _: object) -> None:
+        """Called once the replica's loop runs: listen, where no proxy does."""
+        if self._listen is not None and self._listener is None:
+            place = self._listen
+            self._listener = Listener(self._app, host=place.host, port=place.port, drain_s=place.drain_s)
+
+    def check_health(self) -> None:
+        """Raise where nobody listens any more."""
+        if self._listener is not None and not self._listener.alive:
+            raise RuntimeError("the HTTP server has ended")
+
+    async def drain(self) -> None:
+        """Listen no more, and answer what is under way; called before the models' replicas end."""
+        if self._listener is not None:
+            await self._listener.close()
+
+    async def __del__(self) -> None:
+        """Called by Serve before this replica ends, as one that is replaced."""
+        await self.drain()
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where the app listens itself, and how long it finishes what is under way."""
+
+    host: str
+    port: int
+    drain_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,11 +280,14 @@ def application(deployed: Deployed) -> serve.Application:
         max_ongoing_requests=1000,
         max_queued_requests=1000,
         backpressure_config=_BUSY,
-        graceful_shutdown_timeout_s=config.drain_s,
+        user_config={},
+        graceful_shutdown_timeout_s=config.drain_s + 10,
         ray_actor_options={"num_cpus": config.cpus},
+        logging_config=QUIET,
         **_HEALTH,
     )
-    return front.bind(settings, classifier, delineator, generator)
+    listen = Listen(config.host, config.port, config.drain_s) if config.front == "direct" else None
+    return front.bind(settings, listen, classifier, delineator, generator)
 
 
 def model_folders(config: ServeConfig) -> dict[str, Path]:
@@ -285,7 +316,7 @@ def _classifier(config: ServeConfig, folders: Mapping[str, Path]) -> Any:
         gpu=config.classifier_gpu,
         replicas=(config.classifier_replicas, config.classifier_most),
     )
-    return deployment.bind(folders["classifier"], config.classifier_gpu > 0, config.threads)
+    return deployment.bind(folders["classifier"], config.classifier_gpu > 0, config.threads, config.watch_s)
 
 
 def _generator(config: ServeConfig, folders: Mapping[str, Path]) -> Any:
@@ -300,7 +331,12 @@ def _generator(config: ServeConfig, folders: Mapping[str, Path]) -> Any:
         replicas=(config.generator_replicas, config.generator_most),
     )
     return deployment.bind(
-        folders["generator"], config.generator_gpu > 0, config.threads, config.drawn_together, config.bf16
+        folders["generator"],
+        config.generator_gpu > 0,
+        config.threads,
+        config.watch_s,
+        config.drawn_together,
+        config.bf16,
     )
 
 
@@ -330,5 +366,6 @@ def _deployed(
         graceful_shutdown_timeout_s=config.drain_s,
         ray_actor_options={"num_cpus": config.cpus, "num_gpus": gpu},
         **number,
+        logging_config=QUIET,
         **_HEALTH,
     )

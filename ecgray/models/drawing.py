@@ -140,7 +140,7 @@ class DrawingLoop:
                     condition = generator.condition(order.prompts)
                     drawing = Drawing(generator.diffusion, condition, keys, order.sampling)
             except Exception as error:  # a fault of one order must not end the others'
-                ticket.drawn(error, generator.fingerprint)
+                _tell(ticket, ticket.drawn, error, generator.fingerprint)
                 continue
             self._active.append(_Active(ticket, drawing, generator))
 
@@ -152,8 +152,7 @@ class DrawingLoop:
         try:
             step_together(generator.diffusion, drawings, self._context(drawings), bf16=self.bf16)
             for each in active:
-                if not each.ticket.given_up:
-                    each.ticket.stepped(each.drawing.done, len(each.drawing.scheduler.timesteps))
+                _tell(each.ticket, each.ticket.stepped, each.drawing.done, len(each.drawing.scheduler.timesteps))
             finished = [each for each in active if each.drawing.finished]
             if finished:
                 self._hand_over(generator, finished)
@@ -170,14 +169,12 @@ class DrawingLoop:
         edges = np.cumsum([len(each.drawing.keys) for each in finished])[:-1]
         self._leave(finished)
         for each, own in zip(finished, np.split(counts, edges), strict=True):
-            if not each.ticket.given_up:
-                each.ticket.drawn(own, generator.fingerprint)
+            _tell(each.ticket, each.ticket.drawn, own, generator.fingerprint)
 
     def _fail(self, active: Sequence[_Active], error: Exception) -> None:
         self._leave(active)
         for each in active:
-            if not each.ticket.given_up:
-                each.ticket.drawn(error, each.generator.fingerprint)
+            _tell(each.ticket, each.ticket.drawn, error, each.generator.fingerprint)
 
     def _leave(self, gone: Sequence[_Active]) -> None:
         with self._changed:
@@ -190,3 +187,13 @@ class DrawingLoop:
         if self._joined is None or self._joined_of != drawings:
             self._joined_of, self._joined = drawings, joined([drawing.context for drawing in drawings])
         return self._joined
+
+
+def _tell(ticket: Ticket, call: Callable[..., object], *what: object) -> None:
+    """Call back who still waits; one who cannot be told (its event loop has ended) is given up, and no other order."""
+    if ticket.given_up:
+        return
+    try:
+        call(*what)
+    except Exception:  # whatever it is, it is that order's own
+        ticket.given_up = True

@@ -33,9 +33,9 @@ class ServeConfig:
     port: int = 8000
     """Port to listen on."""
     front: Literal["direct", "proxy"] = "direct"
-    """direct: the app's one replica listens itself, on one machine, and is fast; proxy: Serve's proxy on every node."""
+    """direct: replicas of the app listen themselves, on one port, which is fast; proxy: Serve's proxy on every node."""
     front_replicas: int = 1
-    """Replicas of the app itself: they check, decode and measure out what comes. More than one needs front=proxy."""
+    """Replicas of the app itself, which checks and decodes what comes."""
 
     classifier_replicas: int = 1
     """Replicas of the classifier, at the least."""
@@ -90,10 +90,6 @@ class ServeConfig:
                 raise ConfigError(f"{name}_most={most} must be at least {name}_replicas={least}.")
             if not 0 <= getattr(self, f"{name}_gpu") <= 8:
                 raise ConfigError(f"{name}_gpu={getattr(self, f'{name}_gpu')} must lie between 0 and 8.")
-        if self.front == "direct" and self.front_replicas > 1:
-            raise ConfigError(
-                f"front_replicas={self.front_replicas} cannot share one port; use front=proxy, or front_replicas=1."
-            )
         if not self.models:
             raise ConfigError("models is empty, so there is nothing to serve; name classifier, generator or both.")
         if min(self.drain_s, self.watch_s, self.for_s) < 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import json
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def router(service: Service) -> APIRouter:
             {"models": [{k: v for k, v in each.items() if k != "card"} for each in found], "notice": NOTICE}
         )
 
-    @routes.get("/v1/models/{model}/card", summary="A model's card, in Markdown", responses=answers(None))
+    @routes.get("/v1/models/{model}/card", summary="A model's card, in Markdown", responses=_gives("text/markdown"))
     async def card(model: str) -> Response:
         if model not in service.backends.named():
             raise Problem(404, "not_found", "There is no model of this name; GET /v1/models lists them.")
@@ -81,7 +82,11 @@ def router(service: Service) -> APIRouter:
             }
         )
 
-    @routes.get("/v1/samples/{name}", summary="A drawn ECG as a WFDB record in a zip", responses=answers(None))
+    @routes.get(
+        "/v1/samples/{name}",
+        summary="A drawn ECG as a WFDB record in a zip",
+        responses=_gives("application/zip", {"type": "string", "format": "binary"}),
+    )
     async def sample(name: str) -> Response:
         found = (await asyncio.to_thread(samples)).get(name)
         if found is None:
@@ -93,7 +98,7 @@ def router(service: Service) -> APIRouter:
     async def versions() -> Response:
         return json_answer({"ecgray": __version__, "api": "v1", "torch": version("torch"), "ray": version("ray")})
 
-    @routes.get("/metrics", summary="Meters for Prometheus", responses=answers(None))
+    @routes.get("/metrics", summary="Meters for Prometheus", responses=_gives("text/plain"))
     async def metrics() -> Response:
         return Response(service.meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -119,6 +124,10 @@ async def facts(service: Service, name: str) -> dict[str, Any]:
     except Exception:
         raise not_ready(name) from None
     return {**found, "notice": NOTICE}
+
+
+def _gives(kind: str, schema: dict[str, Any] | None = None) -> dict[int | str, Any]:
+    return answers(None, also={kind: {"schema": schema or {"type": "string"}}})
 
 
 def _list(name: str, title: str) -> dict[str, Any]:
@@ -158,13 +167,15 @@ def _docs(document: dict[str, Any]) -> str:
             )
             bodies = about.get("requestBody", {}).get("content", {})
             parts += [
-                f"<p>{html.escape(kind)}</p><pre>{_example(body['schema'], document)}</pre>"
-                for kind, body in bodies.items()
+                f"<p>{html.escape(kind)}</p><pre>{_example(body, document)}</pre>" for kind, body in bodies.items()
             ]
     return "".join([*parts, "</main></html>"])
 
 
-def _example(schema: dict[str, Any], document: dict[str, Any]) -> str:
-    name = schema.get("$ref", "").rpartition("/")[2]
-    found = document["components"]["schemas"].get(name, schema)
-    return html.escape(json.dumps(found.get("example", found.get("properties", found)), indent=1)[:3000])
+def _example(body: dict[str, Any], document: dict[str, Any]) -> str:
+    """The body's example with its long texts cut; else what its schema says."""
+    if "example" in body:
+        return html.escape(re.sub(r'("[^"]{60})[^"]{20,}"', r'\1..."', json.dumps(body["example"], indent=1)))
+    name = body["schema"].get("$ref", "").rpartition("/")[2]
+    found = document["components"]["schemas"].get(name, body["schema"])
+    return html.escape(json.dumps(found.get("properties", found), indent=1)[:3000])

@@ -30,7 +30,9 @@ _ABOUT = (
 
 def build_app(service: Service) -> FastAPI:
     """The app; everything that goes wrong in it is answered with a problem document."""
-    app = FastAPI(title="ecgray", version=__version__, description=_ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="ecgray", version=__version__, description=_ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.state.service = service
     for router in (Reading(service).router(), Writing(service).router(), InferenceProtocol(service).router()):
         app.include_router(router)

@@ -74,7 +74,7 @@ class Batcher(Generic[Asked, Answer]):
     async def _fly(self, batch: list[_Waiting[Asked, Answer]]) -> None:
         try:
             answers = await self._answer([each.asked for each in batch])
-            for each, answer in zip(batch, answers, strict=True):
+            for each, answer in [*zip(batch, answers, strict=True)]:  # as many as were asked, or none is given
                 if not each.answer.done():
                     each.answer.set_result(answer)
         except BaseException as error:

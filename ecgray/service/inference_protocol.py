@@ -50,6 +50,11 @@ _METADATA: dict[str, dict[str, Any]] = {
         "outputs": [{"name": "ecg", "datatype": "INT16", "shape": [-1, 12, 5000]}],
     },
 }
+_EXAMPLE = {
+    "inputs": [{"name": "prompt", "datatype": "BYTES", "shape": [1], "data": ["sinus bradycardia"]}],
+    "parameters": {"seed": 7, "steps": 10},
+}
+"""A body that the generator takes."""
 _HEADER = "inference-header-content-length"
 _MOST_TEXTS = ServiceSettings.queries
 """Of one tensor, whatever it is for."""
@@ -71,8 +76,8 @@ class InferenceProtocol:
     def router(self) -> APIRouter:
         """All routes."""
         router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-        router.get("", summary="The server")(self.server)
-        router.get("/health/live", summary="Whether the service runs")(self.live)
+        router.get("", summary="The server", responses=_problems())(self.server)
+        router.get("/health/live", summary="Whether the service runs", responses=_problems())(self.live)
         router.get("/health/ready", summary="Whether its models answer", responses=_problems())(self.ready)
         router.get("/models/{model}", summary="A model's tensors", responses=_problems())(self.model)
         router.get("/models/{model}/ready", summary="Whether a model answers", responses=_problems())(self.model_ready)
@@ -84,7 +89,7 @@ class InferenceProtocol:
         router.post(
             "/models/{model}/infer",
             summary="Tensors in, tensors out",
-            openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": body}}}},
+            openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": body, "example": _EXAMPLE}}}},
             responses=_problems(),
         )(self.infer)
         return router
@@ -193,12 +198,15 @@ def _parameters(given: Any, service: Service) -> tuple[int, int | None, str | No
     if not isinstance(given, dict):
         raise Problem(422, "param_invalid", "parameters must be an object.", field="parameters")
     seed, steps, scale = given.get("seed", 0), given.get("steps"), given.get("guidance_scale")
-    whole = [value for value in (seed, steps) if value is not None]
-    if any(type(value) is not int for value in whole) or type(scale) not in (int, float, type(None)):
+    if type(seed) is not int or type(steps) not in (int, type(None)) or type(scale) not in (int, float, type(None)):
         raise Problem(
             422, "param_invalid", "seed and steps are whole numbers, guidance_scale a number.", field="parameters"
         )
-    if not 0 <= seed < 2**53 or not 1 <= (steps or 1) <= service.settings.steps or not 0 <= (scale or 0) <= 20:
+    if (
+        not 0 <= seed < 2**53
+        or not 1 <= (1 if steps is None else steps) <= service.settings.steps
+        or not 0 <= (scale or 0) <= 20
+    ):
         raise Problem(422, "param_out_of_range", "seed, steps or guidance_scale is out of range.", field="parameters")
     return seed, steps, None, None if scale is None else float(scale)
 
@@ -247,7 +255,7 @@ def _tensor(given: Any, rest: memoryview, field: str) -> tuple[str, _Tensor, int
     if not isinstance(given, dict) or not isinstance(given.get("name"), str):
         raise Problem(422, "param_missing", "An input has no name.", field=field)
     kind, shape = given.get("datatype"), given.get("shape")
-    if kind != "BYTES" and kind not in _WIDTHS:
+    if not isinstance(kind, str) or (kind != "BYTES" and kind not in _WIDTHS):
         raise Problem(415, "dtype_unsupported", "An input is none of INT16, FP32 and BYTES.", field=field)
     if (
         not isinstance(shape, list)

@@ -33,6 +33,7 @@ class LocalReader:
     """The classifier of a folder."""
 
     def __init__(self, folder: Path, *, device: str = "cpu", batched: Callable[[int], object] | None = None) -> None:
+        self.folder, self._device = folder, device
         self.engine = ClassifierEngine(folder, device=device)
         self._alone, self._batched = _Alone("classifier"), batched
         self._batcher = Batcher(self._pass, most=MOST_RECORDINGS, weigh=lambda asked: len(asked.counts))
@@ -60,10 +61,9 @@ class LocalReader:
         """What is told of the model."""
         return self.engine.facts()
 
-    async def replace(self, folder: Path) -> None:
-        """Take another model folder: from one pass to the next, once it is loaded."""
-        device = str(next(self.engine.classifier.model.parameters()).device)
-        self.engine = await asyncio.to_thread(lambda: ClassifierEngine(folder, device=device))
+    def reload(self) -> None:
+        """Take what the folder holds now: from one pass to the next, once it is loaded."""
+        self.engine = ClassifierEngine(self.folder, device=self._device)
 
 
 class LocalMeasurer:
@@ -87,6 +87,7 @@ class LocalWriter:
     """The generator of a folder."""
 
     def __init__(self, folder: Path, *, device: str = "cpu", most: int = 32, bf16: bool = False) -> None:
+        self.folder = folder
         self.engine = GeneratorEngine(folder, device=device, most=most, bf16=bf16)
 
     def draw(self, commission: Commission) -> AsyncGenerator[Accepted | Progress | Drawn]:
@@ -97,9 +98,9 @@ class LocalWriter:
         """What is told of the model."""
         return self.engine.facts()
 
-    async def replace(self, folder: Path) -> None:
-        """Take another model folder."""
-        await asyncio.to_thread(lambda: self.engine.replace(folder))
+    def reload(self) -> None:
+        """Take what the folder holds now; what is under way keeps the model it began with."""
+        self.engine.replace(self.folder)
 
 
 def local_backends(classifier: Path | None, generator: Path | None) -> Backends:

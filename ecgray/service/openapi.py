@@ -6,18 +6,22 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ecgray.service.example import examples
 from ecgray.service.problems import MEDIA_TYPE
 from ecgray.service.schema import Options, Plot, ProblemOut, Recorded
 
 _REFUSALS = {
     400: "The body cannot be parsed.",
     401: "No token, or a wrong one.",
+    403: "A page of another address asks.",
     404: "Not there.",
     408: "The body took too long.",
     413: "Too much.",
     415: "Of a kind that is not read.",
+    421: "The service does not go by the name in Host.",
     422: "Something in it is not what is taken; the code says what.",
     429: "Too much at once; ask again after Retry-After.",
+    500: "A fault of the service.",
     503: "Not ready; ask again after Retry-After.",
     504: "The answer took too long.",
 }
@@ -32,7 +36,7 @@ def _named(kind: type[BaseModel]) -> dict[str, str]:
 
 def asks_json(kind: type[BaseModel], *, also: str | None = None) -> dict[str, Any]:
     """A JSON body of this kind."""
-    content: dict[str, Any] = {"application/json": {"schema": _named(kind)}}
+    content: dict[str, Any] = {"application/json": {"schema": _named(kind), "example": examples()[kind.__name__]}}
     if also is not None:
         content[also] = {"schema": {"type": "string", "description": "One item a line."}}
     return {"requestBody": {"required": True, "content": content}}
@@ -88,6 +92,11 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     schemas |= item.pop("$defs", {})
     schemas["ClassifyItem"] = item
     schemas["ClassifyBatch"]["properties"]["items"]["items"] = {"$ref": "#/components/schemas/ClassifyItem"}
+    for methods in document["paths"].values():
+        for route in methods.values():
+            content = route["responses"]["200"].get("content", {})
+            if len(content) > 1 and not content.get("application/json", {}).get("schema", True):
+                del content["application/json"]  # FastAPI's own guess
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}

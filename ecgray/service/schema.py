@@ -5,8 +5,9 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError
 
+from ecgray.service.example import example_ecg
 from ecgray.service.problems import Problem
 from ecgray.service.settings import ServiceSettings
 
@@ -16,17 +17,20 @@ _LARGEST_SEED = 2**53 - 1
 """What every JSON reader keeps exactly."""
 
 
+def _whole(value: Any) -> Any:
+    """JSON knows one kind of number: 9.0 is a whole one."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
 class _Strict(BaseModel):
     """No field that is not known, no text where a number is wanted."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-_BASE64_ECG = {
-    **{"encoding": "base64", "dtype": "int16", "shape": [12, 5000], "fs": 500, "unit": "uV"},
-    "leads": ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"],
-    "data": "AAABAAIA...",
-}
 _ECG_SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "A recording. base64: little-endian, row by row. list: one list of numbers a lead. int16 in uV are "
@@ -47,7 +51,7 @@ _ECG_SCHEMA: dict[str, Any] = {
             ]
         },
     },
-    "examples": [_BASE64_ECG],
+    "examples": [example_ecg()],
 }
 Ecg = Annotated[dict[str, Any], Field(json_schema_extra=_ECG_SCHEMA)]
 
@@ -117,6 +121,8 @@ class Explain(Recorded):
     query: Any = Field(json_schema_extra={"type": "string", "minLength": 1}, examples=["left bundle branch block"])
 
 
+_DRAWABLE = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]*$"
+"""What XML can hold."""
 Layout = Literal["3x4+1", "6x2", "12x1"]
 
 
@@ -126,7 +132,7 @@ class Plot(Recorded):
     layout: Layout = "3x4+1"
     speed_mm_s: Literal[25, 50] = 25
     gain_mm_mv: Literal[5, 10, 20] = 10
-    title: str = Field("ECG", max_length=80)
+    title: str = Field("ECG", max_length=80, pattern=_DRAWABLE)
 
 
 Format = Literal["json", "wfdb", "npy", "svg"]
@@ -139,11 +145,11 @@ class Generate(_Strict):
     age: FiniteFloat | None = Field(None, ge=0, le=120, description="Years.")
     sex: Literal["F", "M"] | None = None
     heart_rate: FiniteFloat | None = Field(None, ge=20, le=300, description="Beats per minute.", examples=[52])
-    n: int = Field(1, ge=1, le=ServiceSettings.ecgs, description="ECGs.")
-    steps: int | None = Field(None, ge=1, le=ServiceSettings.steps, description="Of the sampler; the model's own.")
+    n: Whole = Field(1, ge=1, le=ServiceSettings.ecgs, description="ECGs.")
+    steps: Whole | None = Field(None, ge=1, le=ServiceSettings.steps, description="Of the sampler; the model's own.")
     sampler: Literal["ddpm", "ddim", "dpm++", "sde-dpm++"] | None = None
     guidance_scale: FiniteFloat | None = Field(None, ge=0, le=20, description="1 follows the prompt.")
-    seed: int | None = Field(None, ge=0, le=_LARGEST_SEED, description="The same seed draws the same ECGs.")
+    seed: Whole | None = Field(None, ge=0, le=_LARGEST_SEED, description="The same seed draws the same ECGs.")
     format: Format = "json"
 
 
@@ -309,6 +315,8 @@ def _fault(error: ValidationError, field: str) -> Problem:
         name = _place(field, place[:-1])
         return Problem(422, "param_unknown", f"{name or 'The body'} has a field that is not known.", field=name or None)
     name = _place(field, place)
+    if kind == "string_pattern_mismatch":
+        return Problem(422, "param_invalid", f"{name} holds control characters.", field=name)
     if kind == "missing":
         return Problem(422, "param_missing", f"{name} is missing.", field=name)
     if any(part in kind for part in _RANGES):

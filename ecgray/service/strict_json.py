@@ -19,26 +19,24 @@ from ecgray.service.problems import Problem
 
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 """A text, to the end where it is not closed (else each of its quotes would be tried, in quadratic time); a bracket."""
-_LARGE = re.compile(rb"[eE]\+?[0-9]{3}")
-_LONG = 200
-"""Bytes between two commas in which a number may be too large by its digits and an exponent of two figures."""
+_MOST_MARKS = 100_000
+"""Texts and brackets of one document: more than 64 recordings with 256 questions each have, and soon counted."""
 
 
 def parse(content: bytes, *, depth: int) -> Any:
     """The value of a JSON document. Raises `Problem` json_invalid."""
     if not _is_shallow(content, depth):
-        raise _invalid(f"The JSON is nested more than {depth} deep.")
+        raise _invalid(f"The JSON is nested more than {depth} deep, or has more than {_MOST_MARKS:,} texts and arrays.")
     try:
         text = content.decode()
     except UnicodeDecodeError:
         raise _invalid("The JSON is not UTF-8.") from None
-    large = _LARGE.search(content) is not None or max(map(len, content.split(b","))) > _LONG
     try:
         value = json.loads(
             text,
             object_pairs_hook=_object,
             parse_constant=_no_number,
-            parse_float=_finite if large else None,
+            parse_float=_finite,
         )
     except (ValueError, RecursionError):
         raise _invalid("The body is no JSON, or has something before or behind it.") from None
@@ -51,7 +49,9 @@ def _is_shallow(content: bytes, depth: int) -> bool:
     if content.count(b"[") + content.count(b"{") <= depth:
         return True
     level = 0
-    for match in _STRUCTURE.finditer(content):
+    for number, match in enumerate(_STRUCTURE.finditer(content)):
+        if number > _MOST_MARKS:
+            return False
         mark = match[0]
         if mark in (b"[", b"{"):
             level += 1

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from fastapi import APIRouter
 from jaxtyping import Int16
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -241,13 +241,13 @@ class EventStream(Response):
 
 
 async def until_gone(receive: Callable[[], Awaitable[Any]], work: Awaitable[Answer]) -> Answer:
-    """What `work` gives; cancelled as soon as the client closes the connection."""
+    """What `work` gives; cancelled as soon as the client closes the connection, which raises `ClientDisconnect`."""
     working = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_gone(receive))
     try:
         await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise asyncio.CancelledError
+            raise ClientDisconnect
         return working.result()
     finally:
         for task in (working, gone):

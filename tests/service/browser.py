@@ -6,6 +6,8 @@ import base64
 import contextlib
 import itertools
 import json
+import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -15,9 +17,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PICTURES = os.environ.get("ECGRAY_PICTURES")
+"""A folder for what each test of the page leaves on the screen, for people to look at."""
 _START_S = 60.0
 _FLAGS = (
     "--headless=new",
@@ -30,23 +34,20 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-extensions",
 )
-_KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), " ": (32, " ")}
+_KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), " ": (32, " "), "0": (48, "0")}
 _KEYS |= {name: (code, "") for code, name in enumerate(("ArrowLeft", "ArrowUp", "ArrowRight", "ArrowDown"), 37)}
 
 
 class Tab:
     """One tab: what it shows, and all that it asked for, said and complained of."""
 
-    def __init__(self, address: str) -> None:
-        self._socket = connect(address, max_size=None, compression=None, open_timeout=_START_S)
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
         self._numbers = itertools.count(1)
         self.requests: list[str] = []
         self.complaints: list[str] = []
         for domain in ("Page", "Runtime", "Log", "Network", "DOM"):
             self.send(f"{domain}.enable")
-
-    def close(self) -> None:
-        self._socket.close()
 
     def send(self, method: str, params: dict[str, Any] | None = None) -> Any:
         number = next(self._numbers)
@@ -66,7 +67,11 @@ class Tab:
         elif event == "Runtime.consoleAPICalled" and about["type"] in ("error", "warning", "assert"):
             self.complaints.append(json.dumps(about["args"])[:2000])
         elif event == "Log.entryAdded" and about["entry"]["level"] in ("error", "warning"):
-            self.complaints.append(f"{about['entry']['text']} {about['entry'].get('url', '')}")
+            self._complain(about["entry"])
+
+    def _complain(self, entry: dict[str, Any]) -> None:
+        if not entry["text"].startswith("Failed to load resource"):  # an answer that is a refusal
+            self.complaints.append(f"{entry['text']} {entry.get('url', '')}")
 
     def open(self, address: str) -> None:
         self.send("Page.navigate", {"url": address})
@@ -147,10 +152,28 @@ class Tab:
         """Type into what has the focus."""
         self.send("Input.insertText", {"text": text})
 
+    def focus_by_tab(self, selector: str, *, most: int = 120) -> None:
+        """Press Tab until the focus is there."""
+        for _ in range(most):
+            self.press("Tab")
+            if self.js(f"document.activeElement.matches({json.dumps(selector)})"):
+                return
+        raise AssertionError(f"Tab does not come to {selector}")
+
+    def save_into(self, folder: Path) -> None:
+        """Downloads go there."""
+        self.send("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
+
     def choose_files(self, selector: str, paths: Sequence[Path]) -> None:
         root = self.send("DOM.getDocument")["root"]["nodeId"]
         node = self.send("DOM.querySelector", {"nodeId": root, "selector": selector})["nodeId"]
         self.send("DOM.setFileInputFiles", {"nodeId": node, "files": [str(path) for path in paths]})
+
+    def drop_files(self, x: float, y: float, paths: Sequence[Path]) -> None:
+        """Drag files from elsewhere over the page and let them go there."""
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": data})
 
     def size(self, width: int, height: int) -> None:
         how = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
@@ -158,6 +181,23 @@ class Tab:
 
     def picture(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", {"format": "png"})["data"]))
+
+
+def visited(tab: Tab, server: str, path: str = "/") -> Iterator[Tab]:
+    """The page, fresh; afterwards nothing may have been complained of, and no other host been asked."""
+    tab.size(1400, 1000)
+    tab.open("about:blank")
+    tab.requests.clear()
+    tab.complaints.clear()
+    tab.open(server + path)
+    tab.until("document.querySelector('#samples .chip') && document.querySelector('#models button')")
+    yield tab
+    if PICTURES:
+        Path(PICTURES).mkdir(parents=True, exist_ok=True)
+        name = re.sub(r"\W+", "-", os.environ["PYTEST_CURRENT_TEST"].split("::")[-1].split()[0]).strip("-")
+        tab.picture(Path(PICTURES) / f"{name}.png")
+    assert tab.complaints == []
+    assert [url for url in tab.requests if not url.startswith((f"{server}/", "blob:", "data:"))] == []
 
 
 @contextlib.contextmanager
@@ -168,11 +208,9 @@ def open_tab() -> Iterator[Tab]:
         command = [CHROMIUM, *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            tab = Tab(_address(Path(profile) / "DevToolsActivePort"))
-            try:
-                yield tab
-            finally:
-                tab.close()
+            address = _address(Path(profile) / "DevToolsActivePort")
+            with connect(address, max_size=None, compression=None, open_timeout=_START_S) as socket:
+                yield Tab(socket)
         finally:
             process.terminate()
             process.wait(timeout=20)

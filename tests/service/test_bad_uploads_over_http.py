@@ -1,4 +1,4 @@
-"""Every upload of RELIABILITY B5 that concerns files, sent to /v1/classify: the code and status of the table, at once."""
+"""Every upload of RELIABILITY B5 that concerns files, sent to /v1/classify: the table's code and status, at once."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_a_drawing_that_takes_too_long_is_given_up():
 # --- broken
 
 
-class Text(Exception):  # noqa: N818
+class Text(Exception):
     """An error whose text says what the request said."""
 
 

@@ -1,4 +1,4 @@
-"""What a JSON body may not be, row by row of RELIABILITY B5 (54 to 67): the code, the status, and no word of it back."""
+"""What a JSON body may not be, row by row of RELIABILITY B5 (54 to 67): code, status, and no word of it back."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ LANGUAGES = [
     "\u5fc3\u623f\u98a4\u52a8",
     "\u5fc3\u623f\u7d30\u52d5",
     "\uc2ec\ubc29\uc138\ub3d9",
-    "\u0444\u0438\u0431\u0440\u0438\u043b\u043b\u044f\u0446\u0438\u044f \u043f\u0440\u0435\u0434\u0441\u0435\u0440\u0434\u0438\u0439",
+    "\u0444\u0438\u0431\u0440\u0438\u043b\u043b\u044f\u0446\u0438\u044f",
     "\u03ba\u03bf\u03bb\u03c0\u03b9\u03ba\u03ae \u03bc\u03b1\u03c1\u03bc\u03b1\u03c1\u03c5\u03b3\u03ae",
     "\u0627\u0644\u0631\u062c\u0641\u0627\u0646 \u0627\u0644\u0623\u0630\u064a\u0646\u064a",
     "\u05e4\u05e8\u05e4\u05d5\u05e8 \u05e4\u05e8\u05d5\u05d6\u05d3\u05d5\u05e8\u05d9\u05dd",

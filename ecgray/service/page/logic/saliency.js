@@ -58,7 +58,7 @@ export function inWords(explained, peaks_s, cells) {
   const share = sum(named.map((each) => each.share));
   const ordered = explained.leads.filter((lead) => named.some((each) => each.lead === lead));
   const [from, to] = strongestStretch(explained, ordered);
-  const most = near.length > 4 ? "Spread over many leads, most in" : "Most in";
+  const most = share < 0.4 ? "Spread over the leads, most in" : "Most in";
   const when = `${from.toFixed(1)}\u2013${to.toFixed(1)} s`;
   const parts = [`${most} ${listedLeads(ordered)} (${percent(share)} of the weight), strongest at ${when}.`];
   if (peaks_s.length) {

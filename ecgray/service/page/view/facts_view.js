@@ -19,7 +19,7 @@ export function showQuality({ ok, flags }) {
     el(
       "li",
       { class: doubtful ? "doubtful" : "done" },
-      el("b", {}, leads.length ? `${title}: ${listedLeads(leads)}` : title),
+      el("b", {}, capital(leads.length ? `${title}: ${listedLeads(leads)}` : title)),
       text ? ` ${text}` : "",
     ),
   );
@@ -112,4 +112,8 @@ export function describe(title, { quality, measured, input, settings }) {
   if (values.length) parts.push(`Measured: ${values.join("; ")}.`);
   if (flags.length) parts.push(`Quality: ${flags.join("; ")}.`);
   return parts.join(" ");
+}
+
+function capital(words) {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }

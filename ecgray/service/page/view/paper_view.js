@@ -30,7 +30,7 @@ export class PaperView {
     this.viewport.append(this.sheet);
     this.figure = el(
       "figure",
-      { class: "paper", hidden: true },
+      { class: "paper", "aria-label": "ECG on paper", hidden: true },
       this.head,
       toolbar(this),
       this.viewport,

@@ -66,7 +66,10 @@ export async function fileSources(list) {
     const synthetic = own.some(({ header }) => header && /^#\s*synthetic/im.test(header));
     return {
       ...{ title, kind, names: own.map(({ name }) => name), contents: own.map(({ bytes }) => bytes), settings: {} },
-      ...{ synthetic: synthetic ? "mark" : false, subtitle: own.map(({ name }) => name).join(", ") },
+      ...{
+        synthetic: synthetic ? "mark" : false,
+        subtitle: own.length > 1 ? own.map(({ name }) => name).join(", ") : "",
+      },
     };
   });
   return { sources, problems };
