@@ -27,7 +27,6 @@ class Listener:
     """Serves an ASGI app on an address until `close`."""
 
     def __init__(self, app: Any, *, host: str, port: int, drain_s: float) -> None:
-        self._socket = shared_socket(host, port)
         config = uvicorn.Config(
             app,
             http="httptools",
@@ -41,7 +40,7 @@ class Listener:
         )
         self._drain_s = drain_s
         self._server = _Server(config)
-        self._serving = asyncio.get_running_loop().create_task(self._server.serve([self._socket]))
+        self._serving = asyncio.get_running_loop().create_task(self._server.serve([shared_socket(host, port)]))
 
     @property
     def alive(self) -> bool:
@@ -50,7 +49,6 @@ class Listener:
 
     async def close(self) -> None:
         """Take no more, and wait for what is under way."""
-        self._socket.close()  # new connections go to whoever else listens here
         self._server.should_exit = True
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._serving, self._drain_s + 5)
@@ -61,5 +59,9 @@ def shared_socket(host: str, port: int) -> socket.socket:
     found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    found.bind((host, port))
+    try:
+        found.bind((host, port))
+    except OSError:
+        found.close()
+        raise
     return found

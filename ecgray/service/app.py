@@ -37,7 +37,7 @@ def build_app(service: Service) -> FastAPI:
     for router in (Reading(service).router(), Writing(service).router(), InferenceProtocol(service).router()):
         app.include_router(router)
     app.include_router(about.router(service))
-    app.add_middleware(Guard, settings=service.settings, meters=service.meters)
+    app.add_middleware(Guard, settings=service.settings, meters=service.meters, gate_of=service.gate_of)
 
     async def problem(request: Request, error: Exception) -> Response:
         found = error if isinstance(error, Problem) else internal()

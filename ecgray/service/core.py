@@ -20,6 +20,12 @@ from ecgray.service.problems import Problem, too_slow
 from ecgray.service.settings import ServiceSettings
 
 Answer = TypeVar("Answer")
+READING = frozenset(
+    f"/v1/{what}{end}"
+    for what in ("classify", "embed", "measure", "explain", "read", "plot")
+    for end in ("", "/file", "/batch")
+)
+"""Paths behind the gate of recordings."""
 INLINE_BYTES = 400_000
 """A body up to this size is read where it is; a larger one, and every file, beside the event loop."""
 
@@ -63,12 +69,15 @@ class Service:
             raise _without("generator")
         return self.backends.writer
 
-    async def body(self, request: Request, limit: int, *, gate: Gate | None = None) -> bytes:
-        """The body, or 429 before any of it is read where the gate behind it is full."""
-        if gate is not None and gate.is_full():
-            with gate.entered():  # refuses
-                pass
+    async def body(self, request: Request, limit: int) -> bytes:
+        """The body of a request."""
         return await read_body(request, limit, self.settings, self.bodies)
+
+    def gate_of(self, path: str) -> Gate | None:
+        """The gate behind a path, which the guard looks at before anything of a request is read."""
+        if path in ("/v1/generate", "/v2/models/generator/infer"):
+            return self.writing
+        return self.reading if path in READING or path == "/v2/models/classifier/infer" else None
 
     async def in_time(self, what: str, answer: Awaitable[Answer], *, seconds: float | None = None) -> Answer:
         """The answer, or 504 where it takes too long."""

@@ -26,6 +26,11 @@ class Gate:
         """Whether nothing more is let in."""
         return self.inside >= self.most
 
+    def refuse_where_full(self) -> None:
+        """Raise `Problem` overloaded where nothing more is let in."""
+        if self.is_full():
+            raise overloaded(self.what)
+
     @contextlib.contextmanager
     def entered(self, weight: int = 1) -> Iterator[None]:
         """Hold so many places while the block runs. Raises `Problem` overloaded where there is none.

@@ -12,12 +12,13 @@ import hmac
 import logging
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ecgray.service.gate import Gate
 from ecgray.service.meters import Meters
 from ecgray.service.problems import Problem, internal, problem_response
 from ecgray.service.settings import ServiceSettings
@@ -39,8 +40,15 @@ _NOTHING = b"default-src 'none'; frame-ancestors 'none'; sandbox"
 class Guard:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, *, settings: ServiceSettings, meters: Meters) -> None:
-        self.app, self.settings, self.meters = app, settings, meters
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        settings: ServiceSettings,
+        meters: Meters,
+        gate_of: Callable[[str], Gate | None] = lambda _: None,
+    ) -> None:
+        self.app, self.settings, self.meters, self.gate_of = app, settings, meters, gate_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or refuse it."""
@@ -78,7 +86,8 @@ class Guard:
                 await problem_response(problem, request_id)(scope, receive, answered)
         finally:
             took = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", "unknown")
+            known: str = scope["path"] if self.gate_of(scope["path"]) else "unknown"
+            route: str = getattr(scope.get("route"), "path", known)
             self.meters.answered(route, scope["method"], status, took)
             LOG.info("%s %s %d %.1f ms %s", _method(scope), route, status, took * 1000, request_id)
 
@@ -91,6 +100,9 @@ class Guard:
         else:
             _check_host(request, self.settings.hosts)
         _check_origin(request)
+        gate = self.gate_of(path) if request.method == "POST" else None
+        if gate is not None:
+            gate.refuse_where_full()  # before a body is read, a route found, a model asked: that is what keeps it quick
 
     def _check_token(self, header: str) -> None:
         kind, _, token = header.partition(" ")

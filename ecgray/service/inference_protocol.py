@@ -137,8 +137,7 @@ class InferenceProtocol:
             check_json(request)
         elif media_type(request) not in ("application/octet-stream", JSON):
             raise Problem(415, "media_unsupported", "A body with binary tensors is application/octet-stream.")
-        gate = service.reading if model == "classifier" else service.writing
-        content = await service.body(request, service.settings.batch_bytes, gate=gate)
+        content = await service.body(request, service.settings.batch_bytes)
         body, tensors = await aside(lambda: _tensors(content, header, service), len(content))
         if model == "classifier":
             outputs, version = await self._classify(tensors)

@@ -87,7 +87,7 @@ class Reading:
 
         async def by_json(request: Request) -> Response:
             check_json(request)
-            content = await service.body(request, service.settings.json_bytes, gate=service.reading)
+            content = await service.body(request, service.settings.json_bytes)
             with service.reading.entered():
                 body = held(kind, parsed(content, service.settings))
                 taken = await aside(lambda: take(body), len(content) if body.ecg is not None else 1 << 30)
@@ -95,7 +95,7 @@ class Reading:
 
         async def by_file(request: Request) -> Response:
             check_raw(request)
-            content = await service.body(request, service.settings.raw_bytes, gate=service.reading)
+            content = await service.body(request, service.settings.raw_bytes)
             with service.reading.entered():
                 query = request.query_params
                 settings, options = upload_settings(query), options_of(query)
@@ -126,7 +126,7 @@ class Reading:
         """Each recording's results, or its error; one bad recording does not spoil the others."""
         service, settings = self.service, self.service.settings
         kind = check_json(request, NDJSON)
-        content = await service.body(request, settings.batch_bytes, gate=service.reading)
+        content = await service.body(request, settings.batch_bytes)
         values, common = _items(content, kind, settings)
         if not 1 <= len(values) <= settings.batch:
             raise Problem(422, "param_out_of_range", f"1 to {settings.batch} items are answered.", field="items")

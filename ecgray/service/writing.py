@@ -68,7 +68,7 @@ class Writing:
         """Draw."""
         check_json(request)
         service = self.service
-        content = await service.body(request, service.settings.json_bytes, gate=service.writing)
+        content = await service.body(request, service.settings.json_bytes)
         body = held(Generate, parsed(content, service.settings))
         prompt = _prompt(body)
         if body.n > service.settings.ecgs or (body.steps or 0) > service.settings.steps:
@@ -78,9 +78,7 @@ class Writing:
         if _wants_events(request):
             if body.format != "json":
                 raise Problem(422, "param_invalid", "Events end with JSON; leave format out.", field="format")
-            if service.writing.is_full():
-                with service.writing.entered():  # refuses before anything is sent
-                    pass
+            service.writing.refuse_where_full()  # once more, before anything is sent
             return EventStream(self._events(request, body, prompt))
         return await until_gone(request.receive, self._at_once(request, body, prompt))
 

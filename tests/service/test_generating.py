@@ -236,7 +236,7 @@ def test_closing_the_connection_ends_the_drawing(client: httpx.Client, loop: Dra
 
 
 def test_a_hundred_clients_that_go_leave_nothing(client: httpx.Client, loop: DrawingLoop):
-    long = ORDER | {"steps": 1000}
+    long = ORDER | {"steps": 250}
 
     def resident_mb() -> float:
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
