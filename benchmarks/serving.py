@@ -181,14 +181,35 @@ async def until_up(port: int, server: subprocess.Popen[bytes], log: Path) -> Non
     raise SystemExit("the server never answered")
 
 
-def servers(classifier: Path | None, port: int) -> dict[str, list[str]]:
+def servers(options: argparse.Namespace, port: int) -> dict[str, list[str]]:
+    classifier = options.classifier
     folder = [] if classifier is None else ["--classifier", str(classifier)]
     plain = [str(ROOT / "benchmarks" / "plain_serving.py"), "--port", str(port), *folder]
+    two = ["--classifier_replicas", "2", "--classifier_most", "2"] if options.heavy else []
     return {
-        "ours": [str(ROOT / "jobs" / "serve.py"), "laptop", "--port", str(port), *folder],
+        "ours": [str(ROOT / "jobs" / "serve.py"), "laptop", "--port", str(port), *folder, *two],
         "plain": plain,
         "plain-2": [*plain, "--workers", "2"],
     }
+
+
+def heavy_classifier() -> Path:
+    """The paper's ViT-tiny over lead tokens with random weights: one pass takes a tenth of a second of a core."""
+    import torch
+
+    from ecgray.models import Classifier
+    from ecgray.supreme.config import SIZES
+    from ecgray.supreme.model import Supreme
+    from ecgray.supreme.preprocess import PreprocessConfig
+    from ecgray.text.encoders import load_text_encoder
+
+    torch.manual_seed(0)
+    folder = Path(tempfile.mkdtemp()) / "model"
+    classifier = Classifier.from_parts(
+        Supreme(SIZES["vit_tiny_ours"]), load_text_encoder("lexical"), PreprocessConfig()
+    )
+    classifier.save(folder, card="# Random weights, for a benchmark\n")
+    return folder
 
 
 def memory_mb(server: psutil.Process) -> float:
@@ -216,7 +237,7 @@ def classification(options: argparse.Namespace) -> dict[str, Any]:
     """Each server by itself: capacity, the rates, and the latency at low load."""
     found: dict[str, Any] = {}
     for name in options.servers:
-        words = servers(options.classifier, PORT)[name]
+        words = servers(options, PORT)[name]
         with started(words, PORT) as server:
             content = classify_bytes(PORT)
             asyncio.run(closed_loop(PORT, content, 8, 3))  # warm
@@ -239,7 +260,7 @@ def killing(options: argparse.Namespace) -> dict[str, Any]:
     """One replica of the classifier killed at half load: without and with one retry of the client."""
     found = {}
     with started(
-        [*servers(options.classifier, PORT)["ours"], "--classifier_replicas", "2", "--classifier_most", "2"], PORT
+        [*servers(options, PORT)["ours"], "--classifier_replicas", "2", "--classifier_most", "2"], PORT
     ) as server:
         content = classify_bytes(PORT)
         capacity = asyncio.run(closed_loop(PORT, content, 24, options.seconds))
@@ -267,7 +288,7 @@ def killing(options: argparse.Namespace) -> dict[str, Any]:
 def generator(options: argparse.Namespace) -> dict[str, Any]:
     """ECGs a minute alone; and what drawing does to classification at half load."""
     found: dict[str, Any] = {}
-    with started(servers(options.classifier, PORT)["ours"], PORT):
+    with started(servers(options, PORT)["ours"], PORT):
         content = classify_bytes(PORT)
         prompt = {"prompt": "sinus bradycardia, left bundle branch block", "heart_rate": 50, "n": 4, "seed": 1}
         draw = request_bytes(PORT, "/v1/generate", json.dumps(prompt).encode())
@@ -291,7 +312,7 @@ def generator(options: argparse.Namespace) -> dict[str, Any]:
 def soak(options: argparse.Namespace) -> dict[str, Any]:
     """Memory over ten minutes at 70 % load, a few ECGs drawn beside."""
     rows = []
-    with started(servers(options.classifier, PORT)["ours"], PORT) as server:
+    with started(servers(options, PORT)["ours"], PORT) as server:
         content = classify_bytes(PORT)
         draw = request_bytes(PORT, "/v1/generate", json.dumps({"prompt": "sinus rhythm", "steps": 10}).encode())
         capacity = asyncio.run(closed_loop(PORT, content, 24, options.seconds))
@@ -318,11 +339,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--what", nargs="+", choices=sorted(WHAT), default=["classification", "killing"])
     parser.add_argument("--classifier", type=Path, help="another model folder than the one that ships")
+    parser.add_argument("--heavy", action="store_true", help="ViT-tiny with random weights, two replicas of it")
     parser.add_argument("--servers", nargs="+", default=["ours", "plain", "plain-2"])
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--minutes", type=int, default=10)
     parser.add_argument("--out", type=Path, help="the figures as JSON")
     options = parser.parse_args()
+    if options.heavy:
+        options.classifier = heavy_classifier()
     found = {name: WHAT[name](options) for name in options.what}
     if options.out:
         options.out.write_text(json.dumps(found, indent=1))

@@ -78,7 +78,7 @@ class DelineatorReplica:
         from ecgray.service.local import LocalMeasurer
 
         torch.set_num_threads(threads)
-        self._measurer = LocalMeasurer()
+        self._measurer = LocalMeasurer(stand_back=True)
 
     async def measure(self, counts: Int16[np.ndarray, "record lead=12 time=5000"]) -> list[dict[str, Any]]:
         """Intervals of each recording."""
@@ -94,7 +94,9 @@ class GeneratorReplica:
         from ecgray.service.local import LocalWriter
 
         torch.set_num_threads(threads)
-        self._writer = LocalWriter(folder, device="cuda" if gpu else "cpu", most=together, bf16=bf16)
+        self._writer = LocalWriter(
+            folder, device="cuda" if gpu else "cpu", most=together, bf16=bf16, stand_back=not gpu
+        )
         self._watch = Watch(folder, self._writer.reload, every_s=watch_s) if watch_s else None
 
     async def draw(self, commission: Commission) -> AsyncGenerator[Accepted | Progress | Drawn]:

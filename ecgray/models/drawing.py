@@ -60,7 +60,10 @@ class _Active:
 class DrawingLoop:
     """A thread that draws, `most` ECGs at a time. `submit` from any thread; `close` at the end."""
 
-    def __init__(self, generator: Generator, *, most: int = 32, bf16: bool = False) -> None:
+    def __init__(
+        self, generator: Generator, *, most: int = 32, bf16: bool = False, begin: Callable[[], object] = lambda: None
+    ) -> None:
+        """`begin` is called in the thread before anything else."""
         self.generator, self.most, self.bf16 = generator, most, bf16
         self._waiting: deque[Ticket] = deque()
         self._active: list[_Active] = []
@@ -68,6 +71,7 @@ class DrawingLoop:
         self._closing = False
         self._joined_of: list[Drawing] = []
         self._joined: Context | None = None
+        self._begin = begin
         self._thread = threading.Thread(target=self._run, name="drawing", daemon=True)
         self._thread.start()
 
@@ -109,6 +113,7 @@ class DrawingLoop:
         self._thread.join()
 
     def _run(self) -> None:
+        self._begin()
         while True:
             with self._changed:
                 while not (self._waiting or self._active or self._closing):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import threading
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +25,15 @@ from ecgray.waveform.delineator.reader import WaveReader
 
 MOST_RECORDINGS = 64
 """In one pass of the classifier."""
+
+
+def idle() -> None:
+    """Let this thread work with what others of the machine leave; where the system knows no such thing, as ever.
+
+    A lower priority is not enough: a thread that is just drawing keeps its core for some milliseconds.
+    """
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
 
 
 class ClassifierEngine:
@@ -79,10 +90,12 @@ class WaveEngine:
 class GeneratorEngine:
     """A generator, its stamp, and the loop that draws."""
 
-    def __init__(self, folder: Path, *, device: str = "cpu", most: int = 32, bf16: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, device: str = "cpu", most: int = 32, bf16: bool = False, stand_back: bool = False
+    ) -> None:
         self._load(folder, device)
         self._device = device
-        self.loop = DrawingLoop(self.generator, most=most, bf16=bf16)
+        self.loop = DrawingLoop(self.generator, most=most, bf16=bf16, begin=idle if stand_back else lambda: None)
 
     def _load(self, folder: Path, device: str) -> None:
         self.generator = Generator.load(folder, device=device)

@@ -13,7 +13,7 @@ from jaxtyping import Int16
 
 from ecgray.service.backends import Accepted, Answered, Asked, Backends, Commission, Drawn, Explained, Progress
 from ecgray.service.batching import Batcher
-from ecgray.service.engines import MOST_RECORDINGS, ClassifierEngine, GeneratorEngine, WaveEngine
+from ecgray.service.engines import MOST_RECORDINGS, ClassifierEngine, GeneratorEngine, WaveEngine, idle
 
 Result = TypeVar("Result")
 
@@ -21,8 +21,8 @@ Result = TypeVar("Result")
 class _Alone:
     """One thread for one model: passes do not compete, and the event loop stays free."""
 
-    def __init__(self, name: str) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+    def __init__(self, name: str, *, begin: Callable[[], None] | None = None) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=begin)
 
     async def do(self, work: Callable[[], Result]) -> Result:
         """Run it there."""
@@ -69,9 +69,9 @@ class LocalReader:
 class LocalMeasurer:
     """The delineator."""
 
-    def __init__(self, *, device: str = "cpu") -> None:
+    def __init__(self, *, device: str = "cpu", stand_back: bool = False) -> None:
         self.engine = WaveEngine(device=device)
-        self._alone = _Alone("delineator")
+        self._alone = _Alone("delineator", begin=idle if stand_back else None)
         self._batcher: Batcher[np.ndarray, list[dict[str, Any]]] = Batcher(self._pass, most=16, weigh=len)
 
     async def _pass(self, many: Sequence[np.ndarray]) -> Sequence[list[dict[str, Any]]]:
@@ -86,9 +86,11 @@ class LocalMeasurer:
 class LocalWriter:
     """The generator of a folder."""
 
-    def __init__(self, folder: Path, *, device: str = "cpu", most: int = 32, bf16: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, device: str = "cpu", most: int = 32, bf16: bool = False, stand_back: bool = False
+    ) -> None:
         self.folder = folder
-        self.engine = GeneratorEngine(folder, device=device, most=most, bf16=bf16)
+        self.engine = GeneratorEngine(folder, device=device, most=most, bf16=bf16, stand_back=stand_back)
 
     def draw(self, commission: Commission) -> AsyncGenerator[Accepted | Progress | Drawn]:
         """Step by step, together with what others have asked for."""

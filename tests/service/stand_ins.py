@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -98,7 +99,10 @@ class ChildService:
     """The app over a quick reader, in a process of its own."""
 
     def __enter__(self) -> ChildService:
-        self.process = subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True)
+        places = {"PYTHONPATH": str(Path(__file__).parents[2])}  # this ecgray, wherever another is installed
+        self.process = subprocess.Popen(
+            [sys.executable, __file__], stdout=subprocess.PIPE, text=True, env=os.environ | places
+        )
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip()
         return self

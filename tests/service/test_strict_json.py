@@ -132,6 +132,42 @@ def test_a_number_that_is_too_large_is_no_number(text: str):
         parse(text.encode(), depth=DEPTH)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"\\ud800"',
+        '["a\\udfffb"]',
+        '{"a": {"b": "\\udc00\\ud800"}}',
+        '{"\\ud800": 1}',
+        '[["\\uD83D\\u0041"]]',
+        '{"a": 1, "a": 1}',
+        '[{"a": 1, "\\u0061": 2}]',
+        '{"b": {"a": [], "c": 0, "a": []}}',
+        "NaN",
+        "[Infinity]",
+        '{"a": -Infinity}',
+        "1 1",
+        "[] x",
+        "\ufeff[]",
+        "[1,]",
+        "'a'",
+        "01",
+        "+1",
+        ".5",
+        "1.",
+        "\\",
+        "",
+    ],
+)
+def test_what_has_two_readings_or_none_is_refused(text: str):
+    with pytest.raises(Problem, match="json_invalid"):
+        parse(text.encode(), depth=DEPTH)
+
+
+def test_a_pair_of_halves_is_a_letter():
+    assert parse(b'["\\ud83d\\udc94", "\\\\ud800"]', depth=DEPTH) == ["\U0001f494", "\\ud800"]
+
+
 def test_large_and_small_numbers_are_numbers():
     for text in (
         "1e308",
