@@ -15,7 +15,7 @@ from typing import Any
 from ecgray.artifact import load_model
 from ecgray.errors import ClusterError, ConfigError
 from ecgray.recipes.serve import ServeConfig
-from ecgray.service.settings import token_hash
+from ecgray.service.settings import in_url, token_hash
 
 NAME = "ecgray"
 _OFF = {"RAY_USAGE_STATS_ENABLED": "0", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
@@ -51,7 +51,7 @@ def _serve(config: ServeConfig, token: str, announce: Callable[[dict[str, Any]],
         load_model(folder)  # a damaged one is told now, in one sentence
     with connected(num_cpus=_cpus(config)), _told_to_end() as ended:  # Ray sets a handler of its own
         _start(config, Deployed(config=config, token_sha256=token))
-        url = f"http://{config.host}:{config.port}"
+        url = f"http://{in_url(config.host)}:{config.port}"
         ready_s = round(time.monotonic() - began, 1)
         announce({"ready": url, "ready_s": ready_s, "models": list(config.models)})
         print(f"serve: open {url}/ in a browser; Ctrl-C ends it", file=sys.stderr)

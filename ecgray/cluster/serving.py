@@ -6,7 +6,7 @@ an answer. Between the two go batches: the app sends what has come while the las
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,11 @@ from ecgray.models.generator import EMBEDDED as GENERATOR
 from ecgray.recipes.serve import ServeConfig
 from ecgray.service.backends import Accepted, Answered, Asked, Backends, Commission, Drawn, Explained, Progress
 from ecgray.service.batching import Batcher
+from ecgray.service.guard import log_requests
+from ecgray.service.meters import Meters
 from ecgray.service.problems import not_ready, overloaded
-from ecgray.service.settings import ServiceSettings, is_loopback
-from ecgray.service.watching import Watch
+from ecgray.service.settings import ServiceSettings, in_url, is_loopback
+from ecgray.service.watching import Watch, sums_of
 from ecgray.settings import from_json
 
 FLIGHTS = 4
@@ -53,8 +55,9 @@ class ClassifierReplica:
         from ecgray.service.local import LocalReader
 
         torch.set_num_threads(threads)
+        seen = sums_of(folder)
         self._reader = LocalReader(folder, device="cuda" if gpu else "cpu")
-        self._watch = Watch(folder, self._reader.reload, every_s=watch_s) if watch_s else None
+        self._watch = Watch(folder, self._reader.reload, every_s=watch_s, seen=seen) if watch_s else None
 
     async def answer(self, many: Sequence[Asked]) -> list[Answered]:
         """In one pass with whatever else has come."""
@@ -78,7 +81,7 @@ class DelineatorReplica:
         from ecgray.service.local import LocalMeasurer
 
         torch.set_num_threads(threads)
-        self._measurer = LocalMeasurer(stand_back=True)
+        self._measurer = LocalMeasurer()
 
     async def measure(self, counts: Int16[np.ndarray, "record lead=12 time=5000"]) -> list[dict[str, Any]]:
         """Intervals of each recording."""
@@ -94,15 +97,19 @@ class GeneratorReplica:
         from ecgray.service.local import LocalWriter
 
         torch.set_num_threads(threads)
+        seen = sums_of(folder)
         self._writer = LocalWriter(
             folder, device="cuda" if gpu else "cpu", most=together, bf16=bf16, stand_back=not gpu
         )
-        self._watch = Watch(folder, self._writer.reload, every_s=watch_s) if watch_s else None
+        self._watch = Watch(folder, self._writer.reload, every_s=watch_s, seen=seen) if watch_s else None
 
-    async def draw(self, commission: Commission) -> AsyncGenerator[Accepted | Progress | Drawn]:
+    async def draw(self, commission: Commission) -> AsyncGenerator[Accepted | Progress | Drawn | Unable]:
         """Step by step."""
-        async for event in self._writer.draw(commission):
-            yield event
+        try:
+            async for event in self._writer.draw(commission):
+                yield event
+        except ConfigError:  # Serve would write its sentence, which names what was asked for, into its log
+            yield Unable()
 
     async def facts(self) -> dict[str, Any]:
         """What is told of the model."""
@@ -130,9 +137,11 @@ async def _asked(handle: DeploymentHandle, method: str, what: str, *parts: Any) 
 class RemoteReader:
     """The classifier's replicas, as the app sees them."""
 
-    def __init__(self, handle: DeploymentHandle) -> None:
+    def __init__(self, handle: DeploymentHandle, *, seen: Callable[[int], object]) -> None:
         self._handle = handle
-        self._batcher = Batcher(self._fly, most=MOST_RECORDINGS, flights=FLIGHTS, weigh=lambda asked: len(asked.counts))
+        self._batcher = Batcher(
+            self._fly, most=MOST_RECORDINGS, flights=FLIGHTS, weigh=lambda asked: len(asked.counts), seen=seen
+        )
 
     async def _fly(self, many: Sequence[Asked]) -> Sequence[Answered]:
         return await _asked(self._handle, "answer", "classifier", list(many))
@@ -173,6 +182,9 @@ class RemoteWriter:
         done = False
         try:
             async for event in events:
+                if isinstance(event, Unable):
+                    done = True
+                    raise ConfigError("the generator cannot draw so; leave sampler and guidance out.")
                 yield event
                 done = isinstance(event, Drawn)
         except BackPressureError:
@@ -188,6 +200,10 @@ class RemoteWriter:
         return await _asked(self._handle, "facts", "generator")
 
 
+class Unable:
+    """The generator cannot draw with that sampler and guidance."""
+
+
 @serve.ingress()
 class Front:
     """The FastAPI app."""
@@ -200,10 +216,12 @@ class Front:
         delineator: DeploymentHandle,
         generator: DeploymentHandle | None,
     ) -> None:
+        log_requests()
         self._settings, self._listen = settings, listen
         self._listener: Listener | None = None
+        self._meters = Meters()
         self._backends = Backends(
-            None if classifier is None else RemoteReader(classifier),
+            None if classifier is None else RemoteReader(classifier, seen=self._meters.batch.observe),
             RemoteMeasurer(delineator),
             None if generator is None else RemoteWriter(generator),
         )
@@ -212,7 +230,7 @@ class Front:
         from ecgray.service.app import build_app
         from ecgray.service.core import Service
 
-        self._app = build_app(Service(self._settings, self._backends))
+        self._app = build_app(Service(self._settings, self._backends, self._meters))
         return self._app
 
     async def reconfigure(self, _: object) -> None:
@@ -267,6 +285,7 @@ def application(deployed: Deployed) -> serve.Application:
         raise ConfigError(f"host={config.host} is open to other machines and token_sha256 is empty; set ECGRAY_TOKEN.")
     settings = ServiceSettings(
         token_sha256=deployed.token_sha256,
+        hosts=(*ServiceSettings.hosts, in_url(config.host)),
         reading=config.reading,
         writing=config.writing,
         answer_s=config.answer_s,

@@ -150,7 +150,7 @@ class Classifier:
             return [row[: len(asked)] for row, asked in zip(found, rows, strict=True)]
 
     def explain(
-        self, counts: Int16[np.ndarray, "lead=12 time=5000"], query: str, *, step: int = 50, points: int = 32
+        self, counts: Int16[np.ndarray, "lead=12 time=5000"], query: str, *, step: int = 50, points: int = 128
     ) -> tuple[float, float, Float[np.ndarray, "lead=12 part"]]:
         """Where an answer comes from: its logit, that of a flat line, and what each lead and 0.1 s (`step`) added.
 

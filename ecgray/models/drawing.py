@@ -1,8 +1,8 @@
 """Draw ECGs for many who ask at different times: one batch that requests join and leave between two steps.
 
 A request joins as soon as there is room, whatever step the others are at, with its own number of steps, sampler,
-guidance and seed; one that is given up leaves before the next step. So a short request does not wait for a long one,
-and the denoiser always sees as large a batch as there is.
+guidance and seed; one that is given up leaves before the next step. One of few steps does not wait for one of many to
+end, and the denoiser always sees as large a batch as there is.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from ecgray.sediff.unet import Context
 
 
+QUICK_STEPS = 100
+"""An order of so many steps need not wait for one of more."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Order:
     """What one request wants drawn: an ECG a prompt."""
@@ -34,6 +38,11 @@ class Order:
     seed: int
     """With an ECG's number in the order, all that its noise depends on."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether it has few steps."""
+        return self.sampling.steps <= QUICK_STEPS
 
 
 @dataclass(eq=False)
@@ -125,8 +134,26 @@ class DrawingLoop:
             for generator in dict.fromkeys(each.generator for each in self._active):
                 self._step(generator, [each for each in self._active if each.generator is generator])
 
+    def _next(self) -> Ticket | None:
+        """The first that there is room for: of its kind, quick or long, first come, first served.
+
+        Each kind has one order under way at least, beyond `most` where it must be: quick ones need not wait for long
+        ones to end.
+        """
+        inside = sum(len(each.drawing.keys) for each in self._active)
+        under_way = {each.ticket.order.is_quick for each in self._active}
+        passed: set[bool] = set()
+        for ticket in self._waiting:
+            kind = ticket.order.is_quick
+            if kind in passed:
+                continue
+            if inside + len(ticket.order.prompts) <= self.most or kind not in under_way:
+                return ticket
+            passed.add(kind)
+        return None
+
     def _admit(self) -> None:
-        """Begin as many waiting orders as there is room for, first come, first served."""
+        """Begin as many waiting orders as there is room for."""
         import torch
 
         from ecgray.sediff.noise import stream_keys
@@ -134,13 +161,13 @@ class DrawingLoop:
 
         while True:
             with self._changed:
-                room = self.most - sum(len(each.drawing.keys) for each in self._active)
-                if not self._waiting or (self._active and len(self._waiting[0].order.prompts) > room):
+                ticket = self._next()
+                if ticket is None:
                     return
-                ticket = self._waiting.popleft()
+                self._waiting.remove(ticket)
             generator, order = ticket.generator or self.generator, ticket.order
             try:
-                with torch.inference_mode():
+                with torch.inference_mode(), torch.autocast(generator.device.type, torch.bfloat16, self.bf16):
                     keys = stream_keys(order.seed, torch.arange(len(order.prompts), device=generator.device))
                     condition = generator.condition(order.prompts)
                     drawing = Drawing(generator.diffusion, condition, keys, order.sampling)

@@ -20,7 +20,8 @@ SLOWEST_BPM, FASTEST_BPM = 20.0, 300.0
 OLDEST = 120.0
 _NUMBER = r"(?<!\d\.)\b(\d+(?:\.\d+)?)"
 _RATE = re.compile(
-    rf"{_NUMBER}\s*(?:bpm\b|/\s*min\b|beats (?:per|a) minute\b)|\b(?:rate|hr)\s*(?:of|is|at|[:=])?\s*{_NUMBER}\b"
+    rf"{_NUMBER}\s*(?:bpm\b|/\s*min\b|beats (?:per|a) minute\b)"
+    rf"|\b(?:rate|hr)\s{{0,3}}(?:of|is|at|[:=])?\s{{0,3}}{_NUMBER}\b"
 )
 _AGE = re.compile(
     rf"{_NUMBER}[\s-]*(?:years?|yrs?|y)[\s-]*(?:old|of age)\b|{_NUMBER}\s*y/?o\b|\bage[d:]?\s*{_NUMBER}\b"

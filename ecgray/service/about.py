@@ -18,7 +18,7 @@ from ecgray import __version__
 from ecgray.errors import ConfigError
 from ecgray.service.core import Service, json_answer
 from ecgray.service.openapi import answers
-from ecgray.service.problems import Problem, not_ready
+from ecgray.service.problems import Problem
 from ecgray.service.samples import samples
 from ecgray.service.settings import NOTICE
 from ecgray.text.tasks import load_task
@@ -55,16 +55,14 @@ def router(service: Service) -> APIRouter:
 
     @routes.get("/v1/models", summary="The models that answer, and what is known of them", responses=answers(None))
     async def models() -> Response:
-        found = [await facts(service, name) for name in service.backends.named()]
+        found = [await service.facts(name) for name in service.backends.named()]
         return json_answer(
             {"models": [{k: v for k, v in each.items() if k != "card"} for each in found], "notice": NOTICE}
         )
 
     @routes.get("/v1/models/{model}/card", summary="A model's card, in Markdown", responses=_gives("text/markdown"))
     async def card(model: str) -> Response:
-        if model not in service.backends.named():
-            raise Problem(404, "not_found", "There is no model of this name; GET /v1/models lists them.")
-        found = await facts(service, model)
+        found = await service.facts(model)
         return Response(found["card"].encode(), media_type="text/markdown; charset=utf-8")
 
     @routes.get("/v1/queries", summary="Lists of questions", responses=answers(None))
@@ -115,15 +113,6 @@ def router(service: Service) -> APIRouter:
         return _file(files, name)
 
     return routes
-
-
-async def facts(service: Service, name: str) -> dict[str, Any]:
-    """What is known of a model: its stamp, details and card. Raises `Problem` not_ready where it does not answer."""
-    try:
-        found = await service.in_time("model", service.backends.named()[name].facts(), seconds=10)
-    except Exception:
-        raise not_ready(name) from None
-    return {**found, "notice": NOTICE}
 
 
 def _gives(kind: str, schema: dict[str, Any] | None = None) -> dict[int | str, Any]:

@@ -25,8 +25,8 @@ class _Waiting(Generic[Asked, Answer]):
 class Batcher(Generic[Asked, Answer]):
     """Hands what is asked to `answer`, a list at a time; `flights` lists may be under way at once.
 
-    `weigh` says how much one request counts, and a batch holds at most `most` of that (a heavier one goes alone). One
-    that is given up (cancelled) while it waits is left out.
+    `weigh` says how much one request counts, and a batch holds at most `most` of that (a heavier one goes alone);
+    `seen` is told what each weighs. One that is given up (cancelled) while it waits is left out.
     """
 
     def __init__(
@@ -36,13 +36,12 @@ class Batcher(Generic[Asked, Answer]):
         most: int,
         flights: int = 1,
         weigh: Callable[[Asked], int] = lambda _: 1,
+        seen: Callable[[int], object] = lambda _: None,
     ) -> None:
-        self._answer, self._most, self._weigh = answer, most, weigh
+        self._answer, self._most, self._weigh, self._seen = answer, most, weigh, seen
         self._free = flights
         self._waiting: deque[_Waiting[Asked, Answer]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
-        self.sizes = 0, 0
-        """Batches so far, and what they weighed together."""
 
     async def ask(self, asked: Asked) -> Answer:
         """The answer to this one."""
@@ -56,7 +55,7 @@ class Batcher(Generic[Asked, Answer]):
     def _start(self) -> None:
         while self._free and (batch := self._next()):
             self._free -= 1
-            self.sizes = self.sizes[0] + 1, self.sizes[1] + sum(each.weight for each in batch)
+            self._seen(sum(each.weight for each in batch))
             task = asyncio.get_running_loop().create_task(self._fly(batch))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)

@@ -25,7 +25,7 @@ async def read_body(request: Request, limit: int, settings: ServiceSettings, gat
     length = request.headers.get("content-length")
     if length is not None and (not (length.isascii() and length.isdigit()) or len(length) > 12 or int(length) > limit):
         raise _too_large(limit)
-    with gate.entered():
+    with gate.entered(max(1, limit if length is None else int(length))):
         try:
             async with asyncio.timeout(settings.body_s):
                 return await _gathered(request, limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -16,7 +17,7 @@ from ecgray.service.backends import Backends, Measurer, Reader, Stamp, Writer
 from ecgray.service.bodies import read_body
 from ecgray.service.gate import Gate
 from ecgray.service.meters import Meters
-from ecgray.service.problems import Problem, too_slow
+from ecgray.service.problems import Problem, not_ready, too_slow
 from ecgray.service.settings import ServiceSettings
 
 Answer = TypeVar("Answer")
@@ -26,8 +27,11 @@ READING = frozenset(
     for end in ("", "/file", "/batch")
 )
 """Paths behind the gate of recordings."""
+FACTS_S = 2.0
 INLINE_BYTES = 400_000
 """A body up to this size is read where it is; a larger one, and every file, beside the event loop."""
+WORK = 1 << 30
+"""The size of what is always done beside it."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,16 @@ class Service:
     reading: Gate = field(init=False)
     writing: Gate = field(init=False)
     bodies: Gate = field(init=False)
+    explaining: Gate = field(init=False)
+    _facts: dict[str, tuple[float, dict[str, Any] | None]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        gates = {"reading": "recordings", "writing": "ECGs to draw", "bodies": "uploads"}
+        gates = {
+            "reading": "recordings",
+            "writing": "ECGs to draw",
+            "bodies": "uploads",
+            "explaining": "answers to explain",
+        }
         for name, what in gates.items():
             gate = Gate(getattr(self.settings, name), what)
             object.__setattr__(self, name, gate)
@@ -78,6 +89,26 @@ class Service:
         if path in ("/v1/generate", "/v2/models/generator/infer"):
             return self.writing
         return self.reading if path in READING or path == "/v2/models/classifier/infer" else None
+
+    async def facts(self, name: str) -> dict[str, Any]:
+        """What a model says of itself, asked every other second at the most: anybody may ask whether it is ready.
+
+        Raises `Problem` not_ready where it does not answer, not_found where there is none of this name.
+        """
+        model = self.backends.named().get(name)
+        if model is None:
+            raise Problem(404, "not_found", "There is no model of this name; GET /v1/models lists them.")
+        now = time.monotonic()
+        asked_at, found = self._facts.get(name, (-FACTS_S, None))
+        if now - asked_at >= FACTS_S:
+            try:
+                found = await self.in_time("model", model.facts(), seconds=5)
+            except Exception:
+                found = None
+            self._facts[name] = (time.monotonic(), found)
+        if found is None:
+            raise not_ready(name)
+        return found
 
     async def in_time(self, what: str, answer: Awaitable[Answer], *, seconds: float | None = None) -> Answer:
         """The answer, or 504 where it takes too long."""

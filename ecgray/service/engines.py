@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import threading
@@ -23,17 +24,15 @@ from ecgray.service.backends import Accepted, Answered, Asked, Commission, Drawn
 from ecgray.tables import COUNTS_PER_MV, FS
 from ecgray.waveform.delineator.reader import WaveReader
 
+_NICE = 15
 MOST_RECORDINGS = 64
 """In one pass of the classifier."""
 
 
-def idle() -> None:
-    """Let this thread work with what others of the machine leave; where the system knows no such thing, as ever.
-
-    A lower priority is not enough: a thread that is just drawing keeps its core for some milliseconds.
-    """
-    if hasattr(os, "SCHED_IDLE"):
-        os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
+def stands_back() -> None:
+    """Let this thread work with what others of the machine leave, where the system allows that."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 class ClassifierEngine:
@@ -93,26 +92,31 @@ class GeneratorEngine:
     def __init__(
         self, folder: Path, *, device: str = "cpu", most: int = 32, bf16: bool = False, stand_back: bool = False
     ) -> None:
-        self._load(folder, device)
         self._device = device
-        self.loop = DrawingLoop(self.generator, most=most, bf16=bf16, begin=idle if stand_back else lambda: None)
+        self._held = self._load(folder)
+        self.loop = DrawingLoop(self._held[0], most=most, bf16=bf16, begin=stands_back if stand_back else lambda: None)
 
-    def _load(self, folder: Path, device: str) -> None:
-        self.generator = Generator.load(folder, device=device)
-        self.stamp, self._told = _told("generator", folder, self.generator.fingerprint)
+    def _load(self, folder: Path) -> tuple[Generator, Stamp, dict[str, Any]]:
+        generator = Generator.load(folder, device=self._device)
+        return generator, *_told("generator", folder, generator.fingerprint)
+
+    @property
+    def generator(self) -> Generator:
+        """Who draws from now on."""
+        return self._held[0]
 
     def replace(self, folder: Path) -> None:
         """Take another model folder; what is under way keeps the one it began with."""
-        self._load(folder, self._device)
+        self._held = self._load(folder)
         self.loop.replace(self.generator)
 
     def facts(self) -> dict[str, Any]:
         """What is told of it."""
-        return self._told
+        return self._held[2]
 
     async def draw(self, commission: Commission) -> AsyncGenerator[Accepted | Progress | Drawn]:
         """See `ecgray.service.backends.Writer`."""
-        generator, stamp = self.generator, self.stamp
+        generator, stamp, _ = self._held
         sampling = sampling_of(
             generator.details,
             steps=commission.steps,

@@ -35,9 +35,10 @@ class Gate:
     def entered(self, weight: int = 1) -> Iterator[None]:
         """Hold so many places while the block runs. Raises `Problem` overloaded where there is none.
 
-        What is heavier than the gate is wide goes in when nothing else is inside.
+        What is heavier than half the gate counts as that half: a large request need not wait for all others to go.
         """
-        if self.inside + weight > self.most and self.inside:
+        weight = min(weight, max(1, self.most // 2))
+        if self.inside + weight > self.most:
             raise overloaded(self.what)
         self.inside += weight
         try:

@@ -37,6 +37,16 @@ _HEADERS = (
 _NOTHING = b"default-src 'none'; frame-ancestors 'none'; sandbox"
 
 
+def log_requests() -> None:
+    """Write a line for each request to this process's stderr: number, route, status, time."""
+    if not LOG.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        LOG.addHandler(handler)
+        LOG.setLevel(logging.INFO)
+        LOG.propagate = False
+
+
 class Guard:
     """ASGI middleware around the whole app."""
 

@@ -27,7 +27,7 @@ from ecgray.service.backends import Asked, Commission, Drawn
 from ecgray.service.bodies import JSON, check_json, media_type, parsed
 from ecgray.service.core import Service, aside, json_answer, request_id
 from ecgray.service.openapi import answers
-from ecgray.service.problems import Problem, internal, not_ready, of_recording
+from ecgray.service.problems import Problem, internal, of_recording
 from ecgray.service.reading import probability
 from ecgray.service.schema import checked_queries
 from ecgray.service.settings import ServiceSettings
@@ -105,32 +105,23 @@ class InferenceProtocol:
     async def ready(self) -> dict[str, bool]:
         """Every model answers, or 503."""
         for name in self.service.backends.named():
-            await self._facts(name)
+            await self.service.facts(name)
         return {"ready": True}
 
     async def model(self, model: str) -> dict[str, Any]:
         """Name, version and tensors."""
-        facts = await self._facts(model)
+        facts = await self.service.facts(model)
         found = {"name": model, "versions": [facts["sha256"]], "platform": "ecgray", **_METADATA[model]}
         return found | {"parameters": {"leads": list(LEADS), "fs_hz": FS, "counts_per_mv": 1000}}
 
     async def model_ready(self, model: str) -> dict[str, Any]:
         """Whether this model answers; else 503."""
-        await self._facts(model)
+        await self.service.facts(model)
         return {"name": model, "ready": True}
-
-    async def _facts(self, model: str) -> dict[str, Any]:
-        found = self.service.backends.named().get(model)
-        if found is None:
-            raise Problem(404, "not_found", "There is no model of this name; GET /v1/models lists them.")
-        try:
-            return await self.service.in_time("model", found.facts(), seconds=5)
-        except Exception:
-            raise not_ready("model") from None
 
     async def infer(self, request: Request, model: str) -> Response:
         """One pass."""
-        await self._facts(model)
+        await self.service.facts(model)
         service = self.service
         header = request.headers.get(_HEADER)
         if header is None:
@@ -138,7 +129,8 @@ class InferenceProtocol:
         elif media_type(request) not in ("application/octet-stream", JSON):
             raise Problem(415, "media_unsupported", "A body with binary tensors is application/octet-stream.")
         content = await service.body(request, service.settings.batch_bytes)
-        body, tensors = await aside(lambda: _tensors(content, header, service), len(content))
+        with (service.reading if model == "classifier" else service.writing).entered():
+            body, tensors = await aside(lambda: _tensors(content, header, service), len(content))
         if model == "classifier":
             outputs, version = await self._classify(tensors)
         else:
@@ -286,6 +278,8 @@ def _from_json(data: Any, kind: str, shape: list[int], count: int, field: str) -
                 422, "shape_mismatch", "An input of BYTES is not as many texts as its shape says.", field=field
             )
         return data
+    if not _numbers(data, len(shape)):
+        raise Problem(422, "shape_mismatch", "An input's data are no numbers of its datatype.", field=field)
     try:
         values = np.array(data)
     except (ValueError, OverflowError):
@@ -298,6 +292,13 @@ def _from_json(data: Any, kind: str, shape: list[int], count: int, field: str) -
     if values.min() < limits.min or values.max() > limits.max or (kind == "INT16" and (values % 1 != 0).any()):
         raise Problem(422, "shape_mismatch", "An input holds numbers that its datatype cannot.", field=field)
     return values.reshape(shape).astype(_WIDTHS[kind])
+
+
+def _numbers(data: list[Any], depth: int) -> bool:
+    """Whether the leaves are numbers, flat or nested: of texts NumPy would make an array as wide as the longest."""
+    if not all(type(each) is list for each in data):
+        return set(map(type, data)) <= {int, float}
+    return depth > 1 and all(_numbers(each, depth - 1) for each in data)
 
 
 def _from_bytes(data: memoryview, kind: str, shape: list[int], count: int, field: str) -> np.ndarray | list[str]:

@@ -87,13 +87,11 @@ def window(recording: Recording, options: Options, *, unit: str | None = None) -
         recording = dataclasses.replace(recording, counts=recording.counts[:, first:])
     ecg = standardise(recording, allow_missing_leads=options.allow_missing_leads)
     end = min(options.start_s + WINDOW_S, duration_s)
-    return Taken(
-        ecg.counts, _input(recording, ecg, unit or "mV", duration_s, (options.start_s, end)), _quality(ecg.flags)
-    )
+    return Taken(ecg.counts, _input(recording, ecg, unit, duration_s, (options.start_s, end)), _quality(ecg.flags))
 
 
 def _input(
-    recording: Recording, ecg: StandardEcg, unit: str, duration_s: float, window_s: tuple[float, float]
+    recording: Recording, ecg: StandardEcg, unit: str | None, duration_s: float, window_s: tuple[float, float]
 ) -> dict[str, Any]:
     found = find_leads(recording.names)
     leads = [lead for lead in LEADS if lead in found]

@@ -13,7 +13,7 @@ from jaxtyping import Int16
 
 from ecgray.service.backends import Accepted, Answered, Asked, Backends, Commission, Drawn, Explained, Progress
 from ecgray.service.batching import Batcher
-from ecgray.service.engines import MOST_RECORDINGS, ClassifierEngine, GeneratorEngine, WaveEngine, idle
+from ecgray.service.engines import MOST_RECORDINGS, ClassifierEngine, GeneratorEngine, WaveEngine
 
 Result = TypeVar("Result")
 
@@ -21,8 +21,8 @@ Result = TypeVar("Result")
 class _Alone:
     """One thread for one model: passes do not compete, and the event loop stays free."""
 
-    def __init__(self, name: str, *, begin: Callable[[], None] | None = None) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=begin)
+    def __init__(self, name: str) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     async def do(self, work: Callable[[], Result]) -> Result:
         """Run it there."""
@@ -32,15 +32,13 @@ class _Alone:
 class LocalReader:
     """The classifier of a folder."""
 
-    def __init__(self, folder: Path, *, device: str = "cpu", batched: Callable[[int], object] | None = None) -> None:
+    def __init__(self, folder: Path, *, device: str = "cpu") -> None:
         self.folder, self._device = folder, device
         self.engine = ClassifierEngine(folder, device=device)
-        self._alone, self._batched = _Alone("classifier"), batched
+        self._alone = _Alone("classifier")
         self._batcher = Batcher(self._pass, most=MOST_RECORDINGS, weigh=lambda asked: len(asked.counts))
 
     async def _pass(self, many: Sequence[Asked]) -> Sequence[Answered]:
-        if self._batched is not None:
-            self._batched(sum(len(asked.counts) for asked in many))
         engine = self.engine
         return await self._alone.do(lambda: engine.answer(many))
 
@@ -69,9 +67,9 @@ class LocalReader:
 class LocalMeasurer:
     """The delineator."""
 
-    def __init__(self, *, device: str = "cpu", stand_back: bool = False) -> None:
+    def __init__(self, *, device: str = "cpu") -> None:
         self.engine = WaveEngine(device=device)
-        self._alone = _Alone("delineator", begin=idle if stand_back else None)
+        self._alone = _Alone("delineator")
         self._batcher: Batcher[np.ndarray, list[dict[str, Any]]] = Batcher(self._pass, most=16, weigh=len)
 
     async def _pass(self, many: Sequence[np.ndarray]) -> Sequence[list[dict[str, Any]]]:

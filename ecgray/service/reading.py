@@ -15,7 +15,7 @@ from ecgray.errors import EcgrayError
 from ecgray.leads import LEADS
 from ecgray.service.backends import Asked
 from ecgray.service.bodies import NDJSON, check_json, check_raw, parsed
-from ecgray.service.core import Service, aside, json_answer, request_id, stamped
+from ecgray.service.core import WORK, Service, aside, json_answer, request_id, stamped
 from ecgray.service.inputs import Taken, as_values, options_of, take, take_file, upload_settings
 from ecgray.service.openapi import answers, asks_file, asks_json
 from ecgray.service.problems import Problem
@@ -32,6 +32,7 @@ from ecgray.service.schema import (
     Plot,
     Read,
     Recorded,
+    check_letters,
     checked_queries,
     checked_query,
     held,
@@ -90,7 +91,7 @@ class Reading:
             content = await service.body(request, service.settings.json_bytes)
             with service.reading.entered():
                 body = held(kind, parsed(content, service.settings))
-                taken = await aside(lambda: take(body), len(content) if body.ecg is not None else 1 << 30)
+                taken = await aside(lambda: take(body), len(content) if body.ecg is not None else WORK)
                 return await reply(request, taken, body)
 
         async def by_file(request: Request) -> Response:
@@ -100,7 +101,7 @@ class Reading:
                 query = request.query_params
                 settings, options = upload_settings(query), options_of(query)
                 body = held(kind, {"options": options.model_dump(), **ask(request)})
-                return await reply(request, await aside(lambda: take_file(content, settings, options), 1 << 30), body)
+                return await reply(request, await aside(lambda: take_file(content, settings, options), WORK), body)
 
         name = path.rpartition("/")[2]
         found = answers(gives, svg=gives is None)
@@ -127,14 +128,15 @@ class Reading:
         service, settings = self.service, self.service.settings
         kind = check_json(request, NDJSON)
         content = await service.body(request, settings.batch_bytes)
-        values, common = _items(content, kind, settings)
+        values, common = await aside(lambda: _items(content, kind, settings), WORK)
         if not 1 <= len(values) <= settings.batch:
             raise Problem(422, "param_out_of_range", f"1 to {settings.batch} items are answered.", field="items")
         with service.reading.entered(len(values)):
             entries = await aside(
-                lambda: [self._item(number, each, common) for number, each in enumerate(values)], len(content)
+                lambda: [self._item(number, each, common) for number, each in enumerate(values)], WORK
             )
             good = [entry for entry in entries if "error" not in entry]
+            check_letters((query for entry in good for query in entry["queries"]), settings)
             stamp = None
             if good:
                 asked = Asked(
@@ -189,7 +191,8 @@ class Reading:
     async def explain(self, request: Request, taken: Taken, body: Explain) -> Response:
         """Parts of the logit by lead and time."""
         query = checked_query(body.query, self.service.settings)
-        found = await self.service.in_time("explaining", self.service.reader.explain(taken.counts, query))
+        with self.service.explaining.entered():
+            found = await self.service.in_time("explaining", self.service.reader.explain(taken.counts, query))
         return json_answer(
             {
                 "request_id": request_id(request),
@@ -229,7 +232,7 @@ class Reading:
                 speed_mm_s=body.speed_mm_s,
                 gain_mm_mv=body.gain_mm_mv,
             ),
-            1 << 30,
+            WORK,
         )
         return Response(svg.encode(), media_type="image/svg+xml", headers=SVG_HEADERS)
 

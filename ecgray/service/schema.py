@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError
@@ -168,7 +169,7 @@ class InputOut(BaseModel):
 
     fs_hz: float
     duration_s: float
-    unit: str
+    unit: str | None = Field(description="As the request stated it; null where the recording says it itself.")
     leads_found: list[str]
     leads_derived: list[str]
     leads_missing: list[str]
@@ -340,7 +341,16 @@ def checked_queries(queries: list[Any], settings: ServiceSettings, *, field: str
     """The questions, in one spelling (NFC) and without invisible letters. Raises `Problem` query_*."""
     if not 1 <= len(queries) <= settings.queries:
         raise Problem(422, "query_count", f"1 to {settings.queries} questions are answered at a time.", field=field)
-    return tuple(checked_query(query, settings, field=f"{field}[{number}]") for number, query in enumerate(queries))
+    found = tuple(checked_query(query, settings, field=f"{field}[{number}]") for number, query in enumerate(queries))
+    check_letters(found, settings, field=field)
+    return found
+
+
+def check_letters(queries: Iterable[str], settings: ServiceSettings, *, field: str = "queries") -> None:
+    """Raise `Problem` query_too_long where the different questions together have too many letters."""
+    if sum(map(len, set(queries))) > settings.letters:
+        detail = f"The questions have more than {settings.letters:,} letters together; ask in several requests."
+        raise Problem(422, "query_too_long", detail, field=field)
 
 
 def checked_query(query: Any, settings: ServiceSettings, *, field: str = "query") -> str:

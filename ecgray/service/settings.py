@@ -40,6 +40,8 @@ class ServiceSettings:
     """Questions in one request."""
     query_letters: int = 512
     """Letters of one question."""
+    letters: int = 32_000
+    """Letters of all different questions of a request together: each costs the text encoder some time."""
     batch: int = 64
     """Recordings in one request."""
     ecgs: int = 16
@@ -51,8 +53,10 @@ class ServiceSettings:
     """Recordings that are being answered or wait; beyond it 429."""
     writing: int = 64
     """ECGs that are being drawn or wait; beyond it 429."""
-    bodies: int = 256
-    """Requests whose bodies are on their way; beyond it 429."""
+    bodies: int = 256_000_000
+    """Bytes of bodies that are on their way; beyond it 429."""
+    explaining: int = 4
+    """Answers that are being explained or wait: each takes as long as a hundred answers."""
     generate_s: float = 600.0
     """Seconds in which a request to generate must be done."""
 
@@ -83,6 +87,15 @@ def token_hash(token: str, *, host: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def in_url(host: str) -> str:
+    """An address as a URL has it.
+
+    >>> in_url("127.0.0.1"), in_url("::1")
+    ('127.0.0.1', '[::1]')
+    """
+    return f"[{host}]" if ":" in host else host
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address is this machine's own and no other can reach it.
 
@@ -92,6 +105,6 @@ def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False

@@ -22,10 +22,13 @@ _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _MOST_MARKS = 100_000
 """Texts and brackets of one document: more than 64 recordings with 256 questions each have, and soon counted."""
 
+_MOST_FIELDS = 64
+"""Fields of one object: nothing that is asked here has a fifth of that."""
+
 
 def parse(content: bytes, *, depth: int) -> Any:
     """The value of a JSON document. Raises `Problem` json_invalid."""
-    if not _is_shallow(content, depth):
+    if not _is_shallow(content, depth) or content.count(b":") > _MOST_MARKS:
         raise _invalid(f"The JSON is nested more than {depth} deep, or has more than {_MOST_MARKS:,} texts and arrays.")
     try:
         text = content.decode()
@@ -63,6 +66,8 @@ def _is_shallow(content: bytes, depth: int) -> bool:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > _MOST_FIELDS:
+        raise _invalid(f"An object of the JSON has more than {_MOST_FIELDS} fields.")
     found = dict(pairs)
     if len(found) != len(pairs):
         raise _invalid("An object of the JSON has the same field twice.")

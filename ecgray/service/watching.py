@@ -14,12 +14,13 @@ from ecgray.service.guard import LOG
 class Watch:
     """A thread that looks at a folder's checksums every `every_s` seconds, and calls `take` when they have changed.
 
-    Where `take` raises, the model before stays, and the next change is waited for.
+    Where `take` raises, the model before stays, and the next change is waited for. `seen` are the checksums from before
+    the model was loaded, so that a change in between is found.
     """
 
-    def __init__(self, folder: Path, take: Callable[[], object], *, every_s: float) -> None:
+    def __init__(self, folder: Path, take: Callable[[], object], *, every_s: float, seen: bytes | None = None) -> None:
         self._folder, self._take, self._every_s = folder, take, every_s
-        self._seen = self._sums()
+        self._seen = sums_of(folder) if seen is None else seen
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
@@ -31,7 +32,7 @@ class Watch:
 
     def _run(self) -> None:
         while not self._ended.wait(self._every_s):
-            now = self._sums()
+            now = sums_of(self._folder)
             if now is None or now == self._seen:
                 continue
             self._seen = now
@@ -42,9 +43,10 @@ class Watch:
             except Exception as error:
                 LOG.error("the model before stays: its folder cannot be loaded (%s)", type(error).__name__)
 
-    def _sums(self) -> bytes | None:
-        """The folder's checksums; None while it is being replaced."""
-        try:
-            return (self._folder / SUMS).read_bytes()
-        except OSError:
-            return None
+
+def sums_of(folder: Path) -> bytes | None:
+    """The folder's checksums; None while it is being replaced."""
+    try:
+        return (folder / SUMS).read_bytes()
+    except OSError:
+        return None

@@ -23,7 +23,7 @@ from ecgray.leads import frontal_residual
 from ecgray.sediff.prompts import Prompt, flags, understood
 from ecgray.service.backends import Accepted, Commission, Drawn, Progress, Stamp
 from ecgray.service.bodies import check_json, parsed
-from ecgray.service.core import Service, aside, json_answer, request_id, stamped
+from ecgray.service.core import WORK, Service, aside, json_answer, request_id, stamped
 from ecgray.service.guard import LOG
 from ecgray.service.inputs import as_values
 from ecgray.service.openapi import answers, asks_json
@@ -92,20 +92,21 @@ class Writing:
             raise internal()
         if body.format == "json":
             return json_answer(await self._answer(request, body, prompt, seed, accepted, drawn))
-        return await aside(lambda: _as_file(body, drawn, accepted, seed), 1 << 30)
+        return await aside(lambda: _as_file(body, drawn, accepted, seed), WORK)
 
     async def _events(self, request: Request, body: Generate, prompt: Prompt) -> AsyncGenerator[Event]:
         yield "queued", {"request_id": request_id(request)}
-        accepted, seed = None, _seed(body)
+        accepted, drawn, seed = None, None, _seed(body)
         try:
             async with aclosing(self._draw(body, prompt, seed)) as events:
                 async for event in events:
-                    if isinstance(event, Accepted):
-                        accepted = event
-                    elif isinstance(event, Progress):
+                    if isinstance(event, Progress):
                         yield "progress", {"step": event.step, "of": event.of}
-                    elif accepted is not None:
-                        yield "result", await self._answer(request, body, prompt, seed, accepted, event)
+                    accepted = event if isinstance(event, Accepted) else accepted
+                    drawn = event if isinstance(event, Drawn) else drawn
+            if accepted is None or drawn is None:
+                raise internal()
+            yield "result", await self._answer(request, body, prompt, seed, accepted, drawn)
         except Problem as problem:
             self.service.meters.refused.labels(problem.code).inc()
             yield "error", problem.document(request_id(request))
@@ -117,12 +118,14 @@ class Writing:
         service = self.service
         commission = Commission((prompt,) * body.n, seed, body.steps, body.sampler, body.guidance_scale)
         with service.writing.entered(body.n):
+            end = asyncio.get_running_loop().time() + service.settings.generate_s
             try:
-                async with (
-                    asyncio.timeout(service.settings.generate_s),
-                    aclosing(service.writer.draw(commission)) as events,
-                ):
-                    async for event in events:
+                async with aclosing(service.writer.draw(commission)) as events:
+                    while True:
+                        async with asyncio.timeout_at(end):  # never across a yield: another task's time would count
+                            event = await anext(events, None)
+                        if event is None:
+                            break
                         yield event
             except ConfigError:
                 detail = "This generator cannot draw with that sampler and guidance; leave them out."
@@ -161,7 +164,10 @@ class Writing:
     async def _measured(self, counts: Int16[np.ndarray, "ecg lead=12 time=5000"]) -> list[dict[str, float | None]]:
         if self.service.backends.measurer is None:
             return [dict.fromkeys(_MEASURED) for _ in counts]
-        found = await self.service.in_time("measuring", self.service.measurer.measure(counts))
+        try:
+            found = await self.service.in_time("measuring", self.service.measurer.measure(counts))
+        except Problem:  # what was drawn is not lost for what could not be measured
+            return [dict.fromkeys(_MEASURED) for _ in counts]
         return [{name: each["intervals"][name] for name in _MEASURED} for each in found]
 
 

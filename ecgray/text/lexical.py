@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ WORD_WIDTH = 512
 CHARACTER_WIDTH = 256
 _WORD_SHARE = 0.9
 _FEATURES = 1 << 20
+_LETTERS = 8_000
 _WORD = r"(?u)\b\w+\b"
 
 
@@ -52,6 +53,9 @@ class LexicalEncoder:
         if not texts:  # scikit-learn refuses to hash nothing
             return np.zeros((0, self.width), np.float32)
         plain = [plain_text(text) for text in texts]
+        return np.concatenate([self._encode(part) for part in _parts(plain)])
+
+    def _encode(self, plain: list[str]) -> Float[np.ndarray, "text width"]:
         words = self._words.transform(plain)
         characters = self._characters.transform(plain)
         blocks = (
@@ -106,9 +110,22 @@ def signs(index: Int[np.ndarray, " feature"], width: int) -> Float[np.ndarray, "
     return np.where((mixed >> np.uint64(63)) == 1, 1.0, -1.0) / width**0.5
 
 
+def _parts(texts: list[str]) -> Iterator[list[str]]:
+    """The texts in parts of some thousand letters: each n-gram of a part takes 6 kB while it is encoded."""
+    part: list[str] = []
+    letters = 0
+    for text in texts:
+        if part and letters + len(text) > _LETTERS:
+            yield part
+            part, letters = [], 0
+        part.append(text)
+        letters += len(text)
+    yield part
+
+
 def _sum_rows(features: Any, rows_of: Any) -> Float[np.ndarray, "text width"]:
     used = np.unique(features.indices)
-    return features[:, used].toarray() @ rows_of(used)
+    return np.asarray(features[:, used] @ rows_of(used))
 
 
 def _unit(vectors: Float[np.ndarray, "text width"]) -> Float[np.ndarray, "text width"]:

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 _MAX_COLUMNS = 2 * MAX_SIGNALS
-_UNIT = re.compile(r"\s*[(\[]\s*([^()\[\]]*?)\s*[)\]]$")
+_BRACKETS = {")": "(", "]": "["}
 _SECONDS = {"": 1.0, "s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "milliseconds": 1e-3, "us": 1e-6}
 _TIME = re.compile(rf"(?:time|t|elapsed[ _]time)(?:[ _](?P<unit>{'|'.join(_SECONDS)}))?|(?P<word>sec|seconds|ms|msec)")
 _BLANK = ["", "NaN", "nan", "NAN", "NA", "N/A", "n/a", "null", "NULL", "None"]
+_COMMENTS = re.compile(rb"(?:#[^\r\n]*+[\r\n]*+)*+")
 _JITTER = 0.01
 _LATEST_S = 1e12
 _DECIMALS = range(7)
@@ -69,9 +70,8 @@ def _text(content: bytes) -> bytes:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _bad_encoding()
     content = content.removeprefix(b"\xef\xbb\xbf").strip(b" \r\n")
-    while content.startswith(b"#"):
-        content = re.sub(rb"^[^\r\n]*[\r\n]*", b"", content, count=1)
-    return content
+    comments = _COMMENTS.match(content)
+    return content[comments.end() :] if comments else content
 
 
 def _split(content: bytes) -> tuple[str, bytes]:
@@ -108,8 +108,10 @@ def _columns(line: str, separator: str) -> list[_Column]:
 
 
 def _column(text: str) -> _Column:
-    matched = _UNIT.search(text)
-    return _Column(text[: matched.start()], matched[1] or None) if matched else _Column(text, None)
+    name, opened, unit = text[:-1].rpartition(_BRACKETS.get(text[-1:], "\0"))
+    if not opened or any(mark in unit for mark in "()[]"):
+        return _Column(text, None)
+    return _Column(name.strip(), unit.strip() or None)
 
 
 def _needed(unit: str | None) -> str:
