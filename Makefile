@@ -40,7 +40,7 @@ check: $(stamp)  ## lint, format, types, import rules
 	$(python) -m mypy
 	.venv/bin/lint-imports
 
-benchmarks := reading auroc simulator fitting loader training_step vae ingest mapping sampling retrieval extract_engine extract_archive
+benchmarks := reading auroc simulator fitting loader training_step vae ingest mapping sampling retrieval serving extract_engine extract_archive
 
 bench: $(stamp)  ## every benchmark, each beside its yardstick: an hour and 5 GB of disk
 	@for name in $(benchmarks); do echo "== benchmarks/$$name.py"; $(python) benchmarks/$$name.py || exit 1; done

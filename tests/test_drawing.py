@@ -256,3 +256,17 @@ def test_orders_from_many_threads_are_all_drawn(loop: DrawingLoop, generator: Ge
     assert all(each.is_as_alone(generator) for each in found)
     assert loop.load == 0
     assert module.DrawingLoop is DrawingLoop
+
+
+def test_few_steps_do_not_wait_for_many_to_end_nor_one_of_their_kind_to_begin(loop: DrawingLoop, generator: Generator):
+    many = Waiting(loop, count=4, steps=module.QUICK_STEPS + 1, seed=1, held_at=2)
+    assert many.held.wait(10)
+    more = Waiting(loop, count=2, steps=module.QUICK_STEPS + 1, seed=2)
+    first, second = Waiting(loop, count=4, steps=3, seed=3), Waiting(loop, count=1, steps=3, seed=4)
+    many.go_on.set()
+    assert first.is_as_alone(generator)
+    assert second.is_as_alone(generator)
+    assert not many.done.is_set() or len(many.steps) == module.QUICK_STEPS + 1
+    assert more.steps == [] or many.done.is_set()
+    assert many.is_as_alone(generator)
+    assert more.is_as_alone(generator)

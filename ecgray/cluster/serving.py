@@ -81,7 +81,7 @@ class DelineatorReplica:
         from ecgray.service.local import LocalMeasurer
 
         torch.set_num_threads(threads)
-        self._measurer = LocalMeasurer()
+        self._measurer = LocalMeasurer(stand_back=True)
 
     async def measure(self, counts: Int16[np.ndarray, "record lead=12 time=5000"]) -> list[dict[str, Any]]:
         """Intervals of each recording."""

@@ -13,7 +13,7 @@ from jaxtyping import Int16
 
 from ecgray.service.backends import Accepted, Answered, Asked, Backends, Commission, Drawn, Explained, Progress
 from ecgray.service.batching import Batcher
-from ecgray.service.engines import MOST_RECORDINGS, ClassifierEngine, GeneratorEngine, WaveEngine
+from ecgray.service.engines import MOST_RECORDINGS, ClassifierEngine, GeneratorEngine, WaveEngine, stands_back
 
 Result = TypeVar("Result")
 
@@ -21,8 +21,8 @@ Result = TypeVar("Result")
 class _Alone:
     """One thread for one model: passes do not compete, and the event loop stays free."""
 
-    def __init__(self, name: str) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+    def __init__(self, name: str, *, begin: Callable[[], None] | None = None) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=begin)
 
     async def do(self, work: Callable[[], Result]) -> Result:
         """Run it there."""
@@ -67,9 +67,9 @@ class LocalReader:
 class LocalMeasurer:
     """The delineator."""
 
-    def __init__(self, *, device: str = "cpu") -> None:
+    def __init__(self, *, device: str = "cpu", stand_back: bool = False) -> None:
         self.engine = WaveEngine(device=device)
-        self._alone = _Alone("delineator")
+        self._alone = _Alone("delineator", begin=stands_back if stand_back else None)
         self._batcher: Batcher[np.ndarray, list[dict[str, Any]]] = Batcher(self._pass, most=16, weigh=len)
 
     async def _pass(self, many: Sequence[np.ndarray]) -> Sequence[list[dict[str, Any]]]:

@@ -87,3 +87,69 @@ def test_another_program_does_not_share_the_port():
         other.listen()
         with pytest.raises(OSError, match="in use"):
             shared_socket("127.0.0.1", other.getsockname()[1])
+
+
+def sent(port: int, *pieces: bytes, wait_s: float = 3.0) -> bytes:
+    """What comes back until the connection is closed, or for so long."""
+    with socket.create_connection(("127.0.0.1", port), timeout=wait_s) as connection:
+        heard = b""
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+            while part := connection.recv(65_536):
+                heard += part
+        except (TimeoutError, ConnectionError):
+            pass
+        return heard
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"GET /", *[b"x" * 10_000] * 300],
+        [b"GET / HTTP/1.1\r\nHost: a\r\n", *[b"X-%d: y\r\n" % number * 500 for number in range(300)]],
+        [b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: ", *[b"y" * 10_000] * 300],
+    ],
+    ids=["URL", "headers", "one header"],
+)
+def test_a_head_without_end_is_cut_off_soon(pieces: list[bytes]):
+    async def run() -> None:
+        port = free_port()
+        listener = Listener(app("end"), host="127.0.0.1", port=port, drain_s=1)
+        await up(listener)
+        said = await asyncio.to_thread(sent, port, *pieces)
+        assert said == b"" or said.startswith(b"HTTP/1.1 400")
+        assert await asyncio.to_thread(ask, port) == "end"
+        await listener.close()
+
+    asyncio.run(run())
+
+
+def test_who_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ecgray.cluster.listening.HEAD_S", 0.5)
+
+    async def run() -> None:
+        port = free_port()
+        listener = Listener(app("end"), host="127.0.0.1", port=port, drain_s=1)
+        await up(listener)
+        loop = asyncio.get_running_loop()
+        for pieces in ([b""], [b"GET / HTTP/1.1\r\n"], [b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n"]):
+            began = loop.time()
+            await asyncio.to_thread(sent, port, *pieces, wait_s=5.0)
+            assert loop.time() - began < 3
+        await listener.close()
+
+    asyncio.run(run())
+
+
+def test_a_body_may_take_longer_than_a_head(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ecgray.cluster.listening.HEAD_S", 0.3)
+
+    async def run() -> None:
+        port = free_port()
+        listener = Listener(app("end", wait_s=0.8), host="127.0.0.1", port=port, drain_s=2)
+        await up(listener)
+        assert await asyncio.to_thread(ask, port) == "end"
+        await listener.close()
+
+    asyncio.run(run())

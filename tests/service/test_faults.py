@@ -62,7 +62,7 @@ def test_a_full_gate_refuses_at_once_and_opens_again(records: np.ndarray):
         reader.free.set()
         assert [each.result().status_code for each in held] == [200, 200]
         assert client.post("/v1/classify", json=body).status_code == 200
-        assert inside(client) == {"reading": 0, "writing": 0, "bodies": 0}
+        assert inside(client) == {"reading": 0, "writing": 0, "bodies": 0, "explaining": 0}
 
 
 def test_a_batch_wider_than_the_gate_goes_alone(records: np.ndarray):
@@ -164,7 +164,7 @@ def test_what_goes_wrong_inside_is_told_to_nobody(
         refused(answer, 503, "not_ready")
         assert int(answer.headers["retry-after"]) >= 1
     assert broken.get("/v2/health/live").status_code == 200
-    assert inside(broken) == {"reading": 0, "writing": 0, "bodies": 0}
+    assert inside(broken) == {"reading": 0, "writing": 0, "bodies": 0, "explaining": 0}
     written = capfd.readouterr()
     logged = "\n".join(f"{record.getMessage()} {record.exc_info} {record.exc_text}" for record in caplog.records)
     for text in (logged, written.out, written.err, said.text, broken.get("/metrics").text):
