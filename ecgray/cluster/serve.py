@@ -66,7 +66,7 @@ def _serve(config: ServeConfig, token: str, announce: Callable[[dict[str, Any]],
 
 
 def _check_port(config: ServeConfig) -> None:
-    """Say at once that a port is taken: Serve would try a hundred times."""
+    """Say at once that a port is taken: a replica would be started again and again."""
     with socket.socket(socket.AF_INET6 if ":" in config.host else socket.AF_INET) as test:
         test.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
