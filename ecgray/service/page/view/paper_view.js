@@ -110,10 +110,10 @@ export class PaperView {
     this.scaleText.replaceChildren(scale(this.settings), size);
   }
 
-  /** The zoom at which ten seconds at 25 mm/s fill the width. */
+  /** The zoom at which ten seconds at 25 mm/s fill the width, where no scroll bar takes of it. */
   fit() {
     const { sheet } = pageOf(this.ecg, { ...this.settings, speed: 25 });
-    return Math.max(SMALLEST_FIT, this.viewport.clientWidth / (sheet.width * PX_PER_MM));
+    return Math.max(SMALLEST_FIT, this.viewport.offsetWidth / (sheet.width * PX_PER_MM));
   }
 
   set(change) {
