@@ -10,6 +10,7 @@ Prints one JSON object when it is ready, and one when it ends: Ctrl-C, after wha
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from ecgray.recipes.command import run_job
@@ -19,7 +20,8 @@ from ecgray.recipes.serve import SERVE, ServeConfig
 def stage(config: ServeConfig) -> dict[str, Any]:
     from ecgray.cluster.serve import serve
 
-    return serve(config, announce=lambda ready: print(json.dumps(ready), flush=True))
+    out = sys.stdout
+    return serve(config, announce=lambda ready: print(json.dumps(ready), file=out, flush=True))
 
 
 if __name__ == "__main__":

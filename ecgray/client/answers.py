@@ -45,7 +45,7 @@ class Input:
     """Samples per second as sent."""
     duration_s: float
     """Seconds as sent."""
-    unit: str
+    unit: str | None
     leads_found: tuple[str, ...]
     leads_derived: tuple[str, ...]
     """III, aVR, aVL or aVF, computed from I and II."""
@@ -65,7 +65,7 @@ class Input:
         return cls(
             float(values["fs_hz"]),
             float(values["duration_s"]),
-            str(values["unit"]),
+            None if values["unit"] is None else str(values["unit"]),
             tuple(values["leads_found"]),
             tuple(values["leads_derived"]),
             tuple(values["leads_missing"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -10,10 +11,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from ecgray.artifact import load_model
-from ecgray.errors import ClusterError, ConfigError
+from ecgray.errors import ArtifactError, ClusterError, ConfigError
 from ecgray.recipes.serve import ServeConfig
 from ecgray.service.settings import in_url, token_hash
 
@@ -47,9 +49,10 @@ def _serve(config: ServeConfig, token: str, announce: Callable[[dict[str, Any]],
     from ecgray.cluster.connect import connected
     from ecgray.cluster.serving import Deployed, model_folders
 
-    for folder in model_folders(config).values():
-        load_model(folder)  # a damaged one is told now, in one sentence
-    with connected(num_cpus=_cpus(config)), _told_to_end() as ended:  # Ray sets a handler of its own
+    for name, folder in model_folders(config).items():
+        _check_model(name, folder)
+    quiet = contextlib.redirect_stdout(sys.stderr)  # Ray tells of what has died on stdout, which is for our two lines
+    with quiet, connected(num_cpus=_cpus(config)), _told_to_end() as ended:  # Ray sets a handler of its own
         _start(config, Deployed(config=config, token_sha256=token))
         url = f"http://{in_url(config.host)}:{config.port}"
         ready_s = round(time.monotonic() - began, 1)
@@ -63,6 +66,25 @@ def _serve(config: ServeConfig, token: str, announce: Callable[[dict[str, Any]],
         "ready_s": ready_s,
         "url": url,
     }
+
+
+def _check_model(name: str, folder: Path) -> None:
+    """Tell now, in one sentence, of a folder that is damaged or holds another kind of model."""
+    from ecgray.models import classifier, generator
+
+    kind = {"classifier": classifier.KIND, "generator": generator.KIND}[name]
+    found = load_model(folder).config.get("kind")
+    if found != kind:
+        raise ArtifactError(f"{folder} holds a {found!r}; --{name} needs a {kind!r}.")
+
+
+def _check_gpus(config: ServeConfig) -> None:
+    """Ray would wait for ever for a GPU that this machine has not."""
+    import torch
+
+    wanted, there = max(config.classifier_gpu, config.generator_gpu), torch.cuda.device_count()
+    if wanted > there:
+        raise ClusterError(f"a replica wants {wanted:g} of a GPU and this machine has {there}; use 0 to serve on CPUs.")
 
 
 def _check_port(config: ServeConfig) -> None:
@@ -86,6 +108,7 @@ def _prepare(config: ServeConfig) -> None:
                 "front=direct starts a Ray of its own on this machine, and RAY_ADDRESS names a cluster; use "
                 "front=proxy there, or unset RAY_ADDRESS."
             )
+        _check_gpus(config)
         import ray.serve  # noqa: F401 - with the switches as they are: this process has no event loop for its handles
 
         os.environ.update(_QUICK)
@@ -124,8 +147,8 @@ def _run(deployed: Any) -> None:
 
     from ecgray.cluster.serving import application
 
-    with contextlib.redirect_stdout(sys.stderr):
-        ray_serve.run(application(deployed), name=NAME, route_prefix="/")
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)  # it would name the port of a proxy that is not there
+    ray_serve.run(application(deployed), name=NAME, route_prefix="/")
 
 
 def _stop(config: ServeConfig) -> None:

@@ -166,7 +166,8 @@ def done(said: dict[str, Any]) -> str:
     ...       "leads_derived": ["III"], "leads_missing": []})
     '12 s at 250 Hz in mV, resampled to 500 Hz; seconds 0 to 10; leads I, II; derived III'
     """
-    how = [f"{said['duration_s']:g} s at {said['fs_hz']:g} Hz in {said['unit']}"]
+    unit = f" in {said['unit']}" if said["unit"] else ""  # else the recording says it itself
+    how = [f"{said['duration_s']:g} s at {said['fs_hz']:g} Hz{unit}"]
     how += ["resampled to 500 Hz"] if said["resampled"] else []
     how += ["zeros up to 10 s"] if said["padded"] else []
     begin, end = said["window_s"]

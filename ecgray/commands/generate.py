@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
@@ -68,6 +69,7 @@ def run(command: Generate) -> int:
         raise ConfigError(f"n={command.n} must lie between 1 and {MOST_HERE:,}; for more there is jobs/generate.py.")
     if command.seed is not None and not 0 <= command.seed < 2**53:
         raise ConfigError(f"seed={command.seed} must lie between 0 and 2**53 - 1.")
+    _make(command.out)
     prompt = Prompt(text=command.prompt, age=command.age, sex=command.sex, heart_rate_bpm=command.heart_rate)
     with _Bar() as bar:
         found = _by_server(command, bar) if command.server else _here(command, prompt, bar)
@@ -175,7 +177,6 @@ def _written(command: Generate, prompt: Prompt, found: Generated) -> list[list[P
     formats: Sequence[str] = command.format or ("wfdb", "svg")
     name, out = f"{prompt.hash}", command.out
     try:
-        out.mkdir(parents=True, exist_ok=True)
         files: list[list[Path]] = [[] for _ in found.counts]
         if "wfdb" in formats:
             for own, header in zip(files, found.save_wfdb(out, name=name), strict=True):
@@ -190,11 +191,23 @@ def _written(command: Generate, prompt: Prompt, found: Generated) -> list[list[P
             path = out / f"{name}-{found.seed}.npy"
             np.save(path, found.counts, allow_pickle=False)
             files[0].append(path)
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise ConfigError(
-            f"{out} cannot be written ({error.strerror}); give an --out that is a folder of yours."
-        ) from None
+    except OSError as error:
+        raise _not_written(out, error) from None
     return files
+
+
+def _make(out: Path) -> None:
+    """The folder, before anything is drawn."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_written(out, error) from None
+    if not os.access(out, os.W_OK):
+        raise ConfigError(f"{out} cannot be written; give an --out that is a folder of yours.")
+
+
+def _not_written(out: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"{out} cannot be written ({error.strerror}); give an --out that is a folder of yours.")
 
 
 def _subtitle(found: Generated, index: int) -> str:

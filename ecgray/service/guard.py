@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ecgray.service.gate import Gate
 from ecgray.service.meters import Meters
-from ecgray.service.problems import Problem, internal, problem_response
+from ecgray.service.problems import Problem, internal, not_ready, problem_response
 from ecgray.service.settings import ServiceSettings
 
 LOG = logging.getLogger("ecgray.service")
@@ -84,8 +84,9 @@ class Guard:
             await self.app(scope, receive, answered)
         except ClientDisconnect:
             status = status or 499
-        except asyncio.CancelledError:
-            status = status or 499
+        except asyncio.CancelledError:  # the service ends, and its patience is over
+            if not status:
+                await problem_response(not_ready("service"), request_id)(scope, receive, answered)
             raise
         except Exception as error:
             problem = error if isinstance(error, Problem) else internal()

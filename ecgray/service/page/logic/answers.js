@@ -57,7 +57,7 @@ export function inputRows(input) {
     ["Sampling rate", `${Number(input.fs_hz.toFixed(2))} Hz${input.resampled ? ", resampled to 500 Hz" : ""}`],
     ["Length", `${seconds(input.duration_s)}${input.padded ? ", padded to 10 s" : ""}`],
     ["Window read", `${seconds(input.window_s[0])} to ${seconds(input.window_s[1])}`],
-    ["Unit", input.unit],
+    ["Unit", input.unit ?? "as the recording says"],
     ["Leads found", listedLeads(input.leads_found)],
   ];
   if (input.leads_derived.length) rows.push(["Leads derived", `${listedLeads(input.leads_derived)} from I and II`]);
