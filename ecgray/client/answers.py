@@ -98,6 +98,8 @@ class Answer:
     probability: float
     """In (0, 1), uncalibrated: it ranks."""
     logit: float
+    flags: tuple[str, ...] = ()
+    """Why not to trust it whatever the recording is: negation, no_known_term."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ class Classified:
     def of(cls, values: Mapping[str, Any]) -> Classified:
         """From the service's JSON."""
         results = tuple(
-            Answer(one["query"], float(one["probability"]), float(one["logit"])) for one in values["results"]
+            Answer(one["query"], float(one["probability"]), float(one["logit"]), tuple(one.get("flags", ())))
+            for one in values["results"]
         )
         return cls(results, *_about(values), _model(values), _id(values), _notice(values), dict(values))
 

@@ -139,7 +139,8 @@ def _show(files: Sequence[Path], answers: Sequence[dict[str, Any] | EcgrayError]
             say(f"  quality   {quality(answer['quality'])}")
             say(f"  read as   {done(answer['input'])}")
             for one in sorted(answer["results"], key=lambda one: -one["probability"]):
-                say(f"  {one['probability']:8.4f}  {bar(one['probability'])}  {plain(one['query'])}")
+                doubt = coloured(f"  ({', '.join(one.get('flags', ()))})", "yellow") if one.get("flags") else ""
+                say(f"  {one['probability']:8.4f}  {bar(one['probability'])}  {plain(one['query'])}{doubt}")
         say("")
     last = next((answer for answer in reversed(answers) if not isinstance(answer, EcgrayError)), None)
     if last is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,6 +14,7 @@ from starlette.responses import Response
 
 from ecgray.errors import EcgrayError
 from ecgray.leads import LEADS
+from ecgray.sediff.prompt_findings import read_findings
 from ecgray.service.backends import Asked
 from ecgray.service.bodies import NDJSON, check_json, check_raw, parsed
 from ecgray.service.core import WORK, Service, aside, json_answer, request_id, stamped
@@ -265,7 +267,23 @@ def _items(content: bytes, kind: str, settings: Any) -> tuple[list[Any], list[An
 def results(queries: tuple[str, ...], logits: np.ndarray) -> list[dict[str, Any]]:
     """One entry a question."""
     pairs = zip(queries, logits.tolist(), strict=True)
-    return [{"query": query, "probability": probability(logit), "logit": logit} for query, logit in pairs]
+    return [
+        {"query": query, "probability": probability(logit), "logit": logit, "flags": query_flags(query)}
+        for query, logit in pairs
+    ]
+
+
+@functools.lru_cache(maxsize=4096)
+def query_flags(query: str) -> tuple[str, ...]:
+    """What makes an answer to this question doubtful, whatever the recording is.
+
+    >>> query_flags("atrial fibrillation"), query_flags("no atrial fibrillation"), query_flags("banana split")
+    ((), ('negation',), ('no_known_term',))
+    """
+    found = read_findings(query)
+    if found.negated:
+        return ("negation",)
+    return () if found.stated else ("no_known_term",)
 
 
 def probability(logit: float) -> float:

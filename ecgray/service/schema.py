@@ -191,6 +191,7 @@ class ResultOut(BaseModel):
     query: str
     probability: float
     logit: float
+    flags: list[str] = Field(description="negation, no_known_term: the classifier knows findings, not sentences.")
 
 
 class _Answer(BaseModel):

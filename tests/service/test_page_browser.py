@@ -199,6 +199,16 @@ def test_the_paper_is_zoomed_and_pulled_about(tab):
     assert tab.js(SCALE) == pytest.approx(fitted)
 
 
+def test_a_question_that_names_no_finding_says_so(tab):
+    take_sample(tab)
+    tab.click("#ask-text")
+    tab.type("banana split")
+    tab.press("Enter")
+    tab.until("document.querySelector('[data-query=\"banana split\"] .doubt') !== null")
+    assert "no finding" in tab.js("document.querySelector('[data-query=\"banana split\"] .doubt').textContent")
+    assert tab.js("document.querySelector('[data-query=\"atrial fibrillation\"] .doubt') === null")
+
+
 # --- files
 
 

@@ -109,3 +109,12 @@ export function batchRows(entries, queries) {
   ]);
   return [head, ...lines];
 }
+
+/** Why an answer is not to be trusted whatever the recording is. */
+export function questionDoubt(flag) {
+  const said = {
+    negation: "a denial: the words are taken for the finding",
+    no_known_term: "names no finding that is known",
+  };
+  return said[flag] ?? flag;
+}

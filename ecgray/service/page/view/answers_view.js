@@ -1,6 +1,6 @@
 // The questions and their bars.
 
-import { ranked, twoDigits } from "../logic/answers.js";
+import { questionDoubt, ranked, twoDigits } from "../logic/answers.js";
 import { typedQuestions } from "../logic/prompt.js";
 import { byId, el, say } from "./dom.js";
 
@@ -100,7 +100,7 @@ export class AnswersView {
         ?.focus();
   }
 
-  row({ query, probability }) {
+  row({ query, probability, flags = [] }) {
     const none = probability === null;
     const bar = el("i", {});
     const line = el("b", {});
@@ -119,7 +119,7 @@ export class AnswersView {
         title: tip,
         click: () => this.chosen(query),
       },
-      el("span", { class: "name" }, query),
+      el("span", { class: "name" }, query, ...flags.map((flag) => el("small", { class: "doubt" }, questionDoubt(flag)))),
       el("span", { class: "rail" }, bar, line),
       el("span", { class: "value" }, words || "\u2013"),
     );
