@@ -30,9 +30,10 @@ RAW = {"Content-Type": "application/octet-stream"}
 
 
 def timed(client: httpx.Client, path: str, **how: Any) -> tuple[httpx.Response, float]:
-    start = time.monotonic()
+    """The answer, and the CPU seconds that it took: the service runs in this process."""
+    start = time.process_time()
     found = client.post(path, **how)
-    return found, time.monotonic() - start
+    return found, time.process_time() - start
 
 
 @pytest.mark.parametrize("name", ["I (" + " " * 60_000 + "x", "I" + "(" * 60_000, "(" * 30_000 + ")" * 30_000])
