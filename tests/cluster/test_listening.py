@@ -89,18 +89,19 @@ def test_another_program_does_not_share_the_port():
             shared_socket("127.0.0.1", other.getsockname()[1])
 
 
-def sent(port: int, *pieces: bytes, wait_s: float = 3.0) -> bytes:
-    """What comes back until the connection is closed, or for so long."""
+def is_closed(port: int, *pieces: bytes, wait_s: float = 3.0) -> bool:
+    """Whether the connection is closed on who sends this, in so long."""
     with socket.create_connection(("127.0.0.1", port), timeout=wait_s) as connection:
-        heard = b""
         try:
             for piece in pieces:
                 connection.sendall(piece)
-            while part := connection.recv(65_536):
-                heard += part
-        except (TimeoutError, ConnectionError):
-            pass
-        return heard
+            while connection.recv(65_536):
+                pass
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+        return True
 
 
 @pytest.mark.parametrize(
@@ -117,8 +118,7 @@ def test_a_head_without_end_is_cut_off_soon(pieces: list[bytes]):
         port = free_port()
         listener = Listener(app("end"), host="127.0.0.1", port=port, drain_s=1)
         await up(listener)
-        said = await asyncio.to_thread(sent, port, *pieces)
-        assert said == b"" or said.startswith(b"HTTP/1.1 400")
+        assert await asyncio.to_thread(is_closed, port, *pieces)
         assert await asyncio.to_thread(ask, port) == "end"
         await listener.close()
 
@@ -135,7 +135,7 @@ def test_who_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):
         loop = asyncio.get_running_loop()
         for pieces in ([b""], [b"GET / HTTP/1.1\r\n"], [b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n"]):
             began = loop.time()
-            await asyncio.to_thread(sent, port, *pieces, wait_s=5.0)
+            assert await asyncio.to_thread(is_closed, port, *pieces, wait_s=5.0)
             assert loop.time() - began < 3
         await listener.close()
 
