@@ -212,15 +212,24 @@ def heavy_classifier() -> Path:
     return folder
 
 
-def memory_mb(server: psutil.Process) -> float:
-    """What the server and all below it hold for themselves and share, each page once."""
-    total = 0
+def memory_mb(server: psutil.Process) -> dict[str, float]:
+    """What the server and each process below it hold for themselves and share, each page once."""
+    held: Counter[str] = Counter()
     for process in [server, *server.children(recursive=True)]:
         try:
-            total += process.memory_full_info().pss
+            held[_short_name(process)] += process.memory_full_info().pss
         except psutil.Error:
             continue
-    return round(total / 1e6, 1)
+    return {name: round(size / 1e6, 1) for name, size in {"all": held.total(), **held}.items()}
+
+
+def _short_name(process: psutil.Process) -> str:
+    """`Replica:ecgray:Front` of Ray's title, or the last word of the program's path."""
+    words = process.cmdline() or [process.name()]
+    if words[0].startswith("ray::"):
+        return words[0].split("#")[0].removeprefix("ray::").removeprefix("Serve")
+    script = next((word for word in words[1:] if word.endswith(".py")), words[0])
+    return Path(script.split()[0]).name
 
 
 def cpu_s(server: psutil.Process) -> float:
@@ -250,7 +259,7 @@ def classification(options: argparse.Namespace) -> dict[str, Any]:
                 heard = asyncio.run(open_loop(PORT, content, share * capacity, options.seconds))
                 rows[f"{share:.0%}"] = heard.row(options.seconds)
                 print(name, f"{share:.0%}", rows[f"{share:.0%}"], flush=True)
-            rows["memory_mb"] = memory_mb(server)
+            rows["memory_mb"] = memory_mb(server)["all"]
             found[name] = rows
             print(name, {key: rows[key] for key in ("capacity", "cpu_ms_each", "low", "memory_mb")}, flush=True)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import shutil
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 PATIENCE_S = 20
 """How long the head of a cluster may take to answer at all."""
 _LONGEST = 28
+_PREFIX, _OWNER = "ecgray-", "owner"
 START_ATTEMPTS = 3
 """How often Ray may take longer than its own 30 s to start on a busy machine."""
 
@@ -40,13 +42,13 @@ def connected(*, num_cpus: int | None = None, dashboard: bool = False) -> Iterat
         return
     address = os.environ.get("RAY_ADDRESS") or "local"
     folder = _folder() if address == "local" else None
-    if folder is None:
-        _join(address)
-    else:
-        _start_own(num_cpus, dashboard, folder)
-        folder.chmod(0o700)  # Ray opens it to everybody
-    _quieten()
     try:
+        if folder is None:
+            _join(address)
+        else:
+            _start_own(num_cpus, dashboard, folder)
+            folder.chmod(0o700)  # Ray opens it to everybody
+        _quieten()
         yield
     except BaseException as error:
         ray.shutdown()
@@ -61,9 +63,20 @@ def connected(*, num_cpus: int | None = None, dashboard: bool = False) -> Iterat
 
 
 def _folder() -> Path:
-    """A folder for one Ray, whose sockets' paths may have 107 letters and are 61 longer than the folder's."""
+    """A folder for one Ray, whose sockets' paths may have 107 letters and are 61 longer than the folder's.
+
+    Folders of processes that were killed go first: a lock on a file in it ends with the process that holds it.
+    """
     place = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="ecgray-", dir=place if len(place) <= _LONGEST else "/tmp"))  # noqa: S108
+    place = place if len(place) <= _LONGEST else "/tmp"  # noqa: S108
+    for left in Path(place).glob(f"{_PREFIX}*/{_OWNER}"):
+        with contextlib.suppress(OSError), left.open("rb+") as file:  # another's, or one that is at work
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left.parent, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+    held = os.open(folder / _OWNER, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)  # open until this process ends
+    fcntl.flock(held, fcntl.LOCK_EX)
+    return folder
 
 
 def _join(address: str) -> None:

@@ -23,7 +23,7 @@ from ecgray.output import output_folder, write_bytes
 from ecgray.recipes.generate import MOST_TOGETHER
 from ecgray.sediff.conditions import Conditions, Sources, Wordings, read_conditions
 from ecgray.sediff.prompt_files import read_prompts
-from ecgray.sediff.prompts import Prompt, flags, understood
+from ecgray.sediff.prompts import Limits, Prompt, flags, understood
 from ecgray.sediff.sampling_config import SamplingConfig
 from ecgray.tables import FS, GENERATED, RECORD_GROUP, RECORD_ROWS, RECORDS, ecg_bytes, write_table
 from ecgray.waveform.paper import draw_paper
@@ -77,7 +77,14 @@ def generate(config: GenerateConfig, *, here: bool = False) -> dict[str, Any]:
         if folder.done is not None:
             return folder.done
         out = config.out.absolute()
-        odd = write_asked(asked, config, sampling, model=generator.fingerprint, folder=out / ASKED)
+        odd = write_asked(
+            asked,
+            config,
+            sampling,
+            limits=Limits.of(generator.details),
+            model=generator.fingerprint,
+            folder=out / ASKED,
+        )
         plan = GeneratePlan(
             config.model.absolute(),
             out,
@@ -150,6 +157,7 @@ def write_asked(
     config: GenerateConfig,
     sampling: SamplingConfig,
     *,
+    limits: Limits,
     model: str,
     folder: Path,
 ) -> Counter[str]:
@@ -157,7 +165,7 @@ def write_asked(
     odd: Counter[str] = Counter()
     rows: list[dict[str, Any]] = []
     for prompt, like in asked:
-        marks = flags(prompt)
+        marks = flags(prompt, limits)
         odd.update(marks)
         known = understood(prompt)
         for _ in range(config.n):

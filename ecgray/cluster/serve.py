@@ -18,6 +18,7 @@ from ecgray.artifact import load_model
 from ecgray.errors import ArtifactError, ClusterError, ConfigError
 from ecgray.recipes.serve import ServeConfig
 from ecgray.service.settings import in_url, token_hash
+from ecgray.service.watching import Watch
 
 NAME = "ecgray"
 _OFF = {"RAY_USAGE_STATS_ENABLED": "0", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
@@ -58,9 +59,12 @@ def _serve(config: ServeConfig, token: str, announce: Callable[[dict[str, Any]],
         ready_s = round(time.monotonic() - began, 1)
         announce({"ready": url, "ready_s": ready_s, "models": list(config.models)})
         print(f"serve: open {url}/ in a browser; Ctrl-C ends it", file=sys.stderr)
+        watches = _watched(config)
         ended.wait(config.for_s or None)
-        print("serve: ending, after what is under way", file=sys.stderr)
-        _stop(config)
+        print("serve: ending, after what is under way; once more ends it at once", file=sys.stderr)
+        for watch in watches:
+            watch.close()
+        _stop_while_ray_lives(config)
     return {
         "served_s": round(time.monotonic() - began - ready_s, 1),
         "ready_s": ready_s,
@@ -151,6 +155,39 @@ def _run(deployed: Any) -> None:
     ray_serve.run(application(deployed), name=NAME, route_prefix="/")
 
 
+def _watched(config: ServeConfig) -> list[Watch]:
+    """Say here, too, what the replicas say in their logs of a model folder that has changed."""
+    from ecgray.cluster.serving import model_folders
+
+    def tell(name: str, folder: Path) -> Callable[[], object]:
+        return lambda: print(f"serve: {name} {load_model(folder).fingerprint} from now on", file=sys.stderr)
+
+    folders = model_folders(config) if config.watch_s else {}
+    return [Watch(folder, tell(name, folder), every_s=config.watch_s) for name, folder in folders.items()]
+
+
+def _stop_while_ray_lives(config: ServeConfig) -> None:
+    """End well, or at once where Ray's head has died: whoever signals a whole process group ends it first."""
+    import ray
+
+    head = ray.get_runtime_context().gcs_address
+    stopping = threading.Thread(target=_stop, args=(config,), name="stop", daemon=True)
+    stopping.start()
+    while stopping.is_alive() and _answers(head):
+        stopping.join(0.5)
+    if stopping.is_alive():
+        raise ClusterError("Ray was told to end, too, and what was under way is lost; signal this process alone.")
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 def _stop(config: ServeConfig) -> None:
     """The app first, while its models still answer: Serve ends all deployments at once."""
     from ray import serve as ray_serve
@@ -163,11 +200,17 @@ def _stop(config: ServeConfig) -> None:
 
 @contextlib.contextmanager
 def _told_to_end() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets."""
+    """An event that Ctrl-C or SIGTERM sets; the second one waits no more."""
     ended = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def told(*_: object) -> None:
+        if ended.is_set():
+            raise KeyboardInterrupt
+        ended.set()
+
     for number in before:
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, told)
     try:
         yield ended
     finally:

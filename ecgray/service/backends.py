@@ -75,6 +75,8 @@ class Accepted:
     sampler: str
     guidance_scale: float
     stamp: Stamp
+    flags: tuple[tuple[str, ...], ...]
+    """What is odd about each prompt for this generator."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
@@ -25,8 +26,10 @@ READING = frozenset(
     f"/v1/{what}{end}"
     for what in ("classify", "embed", "measure", "explain", "read", "plot")
     for end in ("", "/file", "/batch")
-)
+) | {"/v2/models/classifier/infer"}
 """Paths behind the gate of recordings."""
+WRITING = frozenset({"/v1/generate", "/v2/models/generator/infer"})
+_VERSIONED = re.compile(r"(/v2/models/[a-z]+)/versions/[^/]+(/infer)")
 FACTS_S = 2.0
 INLINE_BYTES = 400_000
 """A body up to this size is read where it is; a larger one, and every file, beside the event loop."""
@@ -86,9 +89,10 @@ class Service:
 
     def gate_of(self, path: str) -> Gate | None:
         """The gate behind a path, which the guard looks at before anything of a request is read."""
-        if path in ("/v1/generate", "/v2/models/generator/infer"):
+        plain = unversioned(path)
+        if plain in WRITING:
             return self.writing
-        return self.reading if path in READING or path == "/v2/models/classifier/infer" else None
+        return self.reading if plain in READING else None
 
     async def facts(self, name: str) -> dict[str, Any]:
         """What a model says of itself, asked every other second at the most: anybody may ask whether it is ready.
@@ -117,6 +121,16 @@ class Service:
                 return await answer
         except TimeoutError:
             raise too_slow(what) from None
+
+
+def unversioned(path: str) -> str:
+    """The path of the same route without what a client calls the model's version.
+
+    >>> unversioned("/v2/models/classifier/versions/7/infer")
+    '/v2/models/classifier/infer'
+    """
+    found = _VERSIONED.fullmatch(path)
+    return "".join(found.groups()) if found else path
 
 
 def _without(what: str) -> Problem:

@@ -20,6 +20,7 @@ from ecgray.models.classifier import Classifier
 from ecgray.models.drawing import DrawingLoop, Order, Ticket
 from ecgray.models.generator import Generator
 from ecgray.models.loading import sampling_of
+from ecgray.sediff.prompts import Limits, flags
 from ecgray.service.backends import Accepted, Answered, Asked, Commission, Drawn, Explained, Progress, Stamp, stack
 from ecgray.tables import COUNTS_PER_MV, FS
 from ecgray.waveform.delineator.reader import WaveReader
@@ -124,7 +125,15 @@ class GeneratorEngine:
             guidance_scale=commission.guidance_scale,
         )
         generator.check_sampling(sampling)
-        yield Accepted(sampling.steps, sampling.sampler, sampling.guidance_scale, stamp)
+        limits = Limits.of(generator.details)
+        odd = {prompt: tuple(flags(prompt, limits)) for prompt in set(commission.prompts)}
+        yield Accepted(
+            sampling.steps,
+            sampling.sampler,
+            sampling.guidance_scale,
+            stamp,
+            tuple(odd[prompt] for prompt in commission.prompts),
+        )
         events: asyncio.Queue[Progress | Drawn | BaseException] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
@@ -156,5 +165,7 @@ def _told(name: str, folder: Path, fingerprint: str) -> tuple[Stamp, dict[str, A
     config = json.loads((folder / CONFIG).read_bytes())
     stamp = Stamp(name, config["kind"], config["version"], fingerprint, config["preset"])
     details = config.get("details", {})
-    told = {key: details[key] for key in ("figures", "records", "terms", "data", "sampling") if key in details}
+    told = {
+        key: details[key] for key in ("figures", "records", "terms", "data", "sampling", "limits") if key in details
+    }
     return stamp, {**asdict(stamp), "details": told, "card": (folder / CARD).read_text()}

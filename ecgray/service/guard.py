@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ecgray.service.core import unversioned
 from ecgray.service.gate import Gate
 from ecgray.service.meters import Meters
 from ecgray.service.problems import Problem, internal, not_ready, problem_response
@@ -97,7 +98,7 @@ class Guard:
                 await problem_response(problem, request_id)(scope, receive, answered)
         finally:
             took = time.perf_counter() - started
-            known: str = scope["path"] if self.gate_of(scope["path"]) else "unknown"
+            known = unversioned(scope["path"]) if self.gate_of(scope["path"]) else "unknown"
             route: str = getattr(scope.get("route"), "path", known)
             self.meters.answered(route, scope["method"], status, took)
             LOG.info("%s %s %d %.1f ms %s", _method(scope), route, status, took * 1000, request_id)

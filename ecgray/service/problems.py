@@ -76,4 +76,4 @@ def not_ready(what: str) -> Problem:
 
 def too_slow(what: str) -> Problem:
     """An answer that took too long."""
-    return Problem(504, "timeout", f"The {what} took longer than the service waits; ask for less, or later.")
+    return Problem(504, "timeout", f"The {what} took longer than the service waits; ask again later, or for less.")

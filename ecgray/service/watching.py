@@ -10,6 +10,9 @@ from ecgray.artifact import SUMS
 from ecgray.errors import EcgrayError
 from ecgray.service.guard import LOG
 
+_GONE = 3
+"""Looks in which a folder without checksums is taken for one that is just being replaced."""
+
 
 class Watch:
     """A thread that looks at a folder's checksums every `every_s` seconds, and calls `take` when they have changed.
@@ -31,8 +34,12 @@ class Watch:
         self._thread.join()
 
     def _run(self) -> None:
+        gone = 0
         while not self._ended.wait(self._every_s):
             now = sums_of(self._folder)
+            gone = gone + 1 if now is None else 0
+            if gone == _GONE:
+                LOG.error("the model before stays: %s has been taken away", self._folder)
             if now is None or now == self._seen:
                 continue
             self._seen = now

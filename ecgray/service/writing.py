@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from ecgray.errors import ConfigError
 from ecgray.leads import frontal_residual
-from ecgray.sediff.prompts import Prompt, flags, understood
+from ecgray.sediff.prompts import Prompt, understood
 from ecgray.service.backends import Accepted, Commission, Drawn, Progress, Stamp
 from ecgray.service.bodies import check_json, parsed
 from ecgray.service.core import WORK, Service, aside, json_answer, request_id, stamped
@@ -147,13 +147,13 @@ class Writing:
             "steps": accepted.steps,
             "sampler": accepted.sampler,
             "guidance_scale": accepted.guidance_scale,
-            "flags": flags(prompt),
+            "flags": list(accepted.flags[0]),
             "asked": {"age": wanted.age, "sex": wanted.sex, "heart_rate_bpm": wanted.heart_rate_bpm},
             "ecgs": [
                 {
                     "index": number,
                     "ecg": as_values(counts),
-                    "measured": measured[number],
+                    **measured[number],
                     "identity_residual_uv": residual_uv(counts),
                 }
                 for number, counts in enumerate(drawn.counts)
@@ -161,14 +161,22 @@ class Writing:
             "notice": NOTICE,
         }
 
-    async def _measured(self, counts: Int16[np.ndarray, "ecg lead=12 time=5000"]) -> list[dict[str, float | None]]:
+    async def _measured(self, counts: Int16[np.ndarray, "ecg lead=12 time=5000"]) -> list[dict[str, Any]]:
+        """Of each ECG what was measured, and why what was not."""
+        nothing: dict[str, Any] = {"measured": dict.fromkeys(_MEASURED), "reasons": {}}
         if self.service.backends.measurer is None:
-            return [dict.fromkeys(_MEASURED) for _ in counts]
+            return [nothing for _ in counts]
         try:
             found = await self.service.in_time("measuring", self.service.measurer.measure(counts))
         except Problem:  # what was drawn is not lost for what could not be measured
-            return [dict.fromkeys(_MEASURED) for _ in counts]
-        return [{name: each["intervals"][name] for name in _MEASURED} for each in found]
+            return [nothing for _ in counts]
+        return [
+            {
+                "measured": {name: each["intervals"][name] for name in _MEASURED},
+                "reasons": {name: reason for name, reason in each["reasons"].items() if name in _MEASURED},
+            }
+            for each in found
+        ]
 
 
 def _prompt(body: Generate) -> Prompt:

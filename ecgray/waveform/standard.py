@@ -161,7 +161,7 @@ def _check_amplitude(signal: Float[np.ndarray, "lead time"]) -> None:
     if p99 > PLAUSIBLE_MV:
         raise EcgInputError(
             "amplitude_implausible",
-            f"1 % of the samples are above {p99:.4g} mV; an ECG stays below {PLAUSIBLE_MV:g} mV. Is the unit uV?",
+            f"1 % of the samples are above {p99:.4g} mV; an ECG stays below {PLAUSIBLE_MV:g} mV. Check unit and gain.",
         )
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -16,6 +20,7 @@ from processes import workers_of
 from ecgray.cluster import connect
 from ecgray.errors import ClusterError
 
+ROOT = Path(__file__).parents[2]
 LATE = "The current node timed out during startup. This could happen because some of the raylet failed to startup."
 
 
@@ -51,6 +56,29 @@ def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(ClusterError, match=r"no Ray answers at RAY_ADDRESS=127\.0\.0\.1:1"), connect.connected():
         pass
+
+
+def test_folders_of_killed_processes_go_and_those_at_work_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    place = tempfile.mkdtemp(prefix="own-", dir="/tmp")  # short, as Ray's sockets need it
+    monkeypatch.setenv("RAY_TMPDIR", place)
+    try:
+        held = "from ecgray.cluster.connect import _folder; print(_folder(), flush=True); input()"
+        work = subprocess.Popen(
+            [sys.executable, "-c", held], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        with work:
+            assert work.stdout is not None
+            theirs = Path(work.stdout.readline().strip())
+            another = Path(tempfile.mkdtemp(prefix="ecgray-", dir=place))  # of somebody else, without a lock
+            ours = connect._folder()
+            assert theirs.is_dir()
+            work.kill()
+        connect._folder()
+        assert not theirs.exists()
+        assert another.is_dir()
+        assert ours.is_dir()
+    finally:
+        shutil.rmtree(place)
 
 
 @pytest.mark.ray

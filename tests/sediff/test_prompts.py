@@ -7,7 +7,7 @@ import math
 import pytest
 
 from ecgray.errors import ConfigError
-from ecgray.sediff.prompts import Prompt, flags, printable, understood
+from ecgray.sediff.prompts import Limits, Prompt, flags, printable, understood
 
 GOOD = "sinus rhythm, left bundle branch block"
 
@@ -100,6 +100,30 @@ def test_the_text_is_read_for_what_no_field_says(text: str, age, sex, rate) -> N
 )
 def test_what_is_odd_is_flagged(prompt: Prompt, expected: list[str]) -> None:
     assert flags(prompt) == expected
+
+
+LIMITS = Limits.of({"limits": {"not_drawn": ["ventricular tachycardia", "asystole"], "rates_bpm": [40, 200]}})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        (Prompt(text="VT"), ["finding_not_drawn"]),
+        (Prompt(text="torsades de pointes"), ["finding_not_drawn"]),
+        (Prompt(text="sinus tachycardia"), []),
+        (Prompt(text="sinus rhythm without asystole"), ["negation"]),
+        (Prompt(text="sinus bradycardia, 39 bpm"), ["rate_not_followed"]),
+        (Prompt(text="sinus bradycardia, 40 bpm"), []),
+        (Prompt(text="supraventricular tachycardia", heart_rate_bpm=201), ["rate_not_followed"]),
+    ],
+)
+def test_what_a_generator_is_known_not_to_draw_is_flagged(prompt: Prompt, expected: list[str]) -> None:
+    assert flags(prompt, LIMITS) == expected
+    assert not {"finding_not_drawn", "rate_not_followed"} & set(flags(prompt))
+
+
+def test_a_generator_without_limits_has_none() -> None:
+    assert Limits.of({}) == Limits()
 
 
 def test_the_hash_tells_prompts_apart_and_holds_no_text() -> None:

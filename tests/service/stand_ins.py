@@ -78,7 +78,7 @@ class StandInWriter:
         self.error, self.stays_s, self.closed = error, stays_s, 0
 
     async def draw(self, commission: Commission) -> AsyncGenerator[Accepted | Progress | Drawn]:
-        yield Accepted(3, "ddim", 1.0, STAMP)
+        yield Accepted(3, "ddim", 1.0, STAMP, ((),) * len(commission.prompts))
         try:
             for step in range(1, 4):
                 yield Progress(step, 3)

@@ -60,6 +60,10 @@ def test_the_server_and_its_models_tell_of_themselves(client: httpx.Client, back
         assert found["versions"] == [client.get("/v1/models").json()["models"][name == "generator"]["sha256"]]
         assert found["parameters"]["leads"] == list(LEADS)
         assert client.get(f"/v2/models/{name}/ready").json() == {"name": name, "ready": True}
+        versioned = f"/v2/models/{name}/versions/{found['versions'][0]}"
+        assert client.get(versioned).json() == found
+        assert client.get(f"{versioned}/ready").json() == {"name": name, "ready": True}
+        refused(client.get(f"/v2/models/{name}/versions/{CANARY}"), 404, "not_found")
 
 
 def test_tensors_in_json_are_answered_as_v1_does(client: httpx.Client, records: np.ndarray):
@@ -80,7 +84,13 @@ def test_tensors_in_json_are_answered_as_v1_does(client: httpx.Client, records: 
         (output,) = found["outputs"]
         assert (output["name"], output["datatype"], output["shape"]) == ("probability", "FP32", [2, 3])
         np.testing.assert_allclose(np.reshape(output["data"], (2, 3)), own, atol=1e-5)
-    assert len(client.post(INFER, json={"inputs": [inputs["counts"], text("a")]}).json()["id"]) == 32
+    body = {"inputs": [inputs["counts"], text("a")]}
+    found = client.post(INFER, json=body).json()
+    assert len(found["id"]) == 32
+    assert "Research use only" in found["parameters"]["notice"]
+    versioned = f"/v2/models/classifier/versions/{found['model_version']}/infer"
+    assert client.post(versioned, json=body).json()["outputs"] == found["outputs"]
+    refused(client.post(f"/v2/models/classifier/versions/{CANARY}/infer", json=body), 404, "not_found")
 
 
 def test_tensors_in_bytes_are_answered_alike_both_ways(client: httpx.Client, records: np.ndarray):
@@ -127,11 +137,16 @@ def test_ecgs_are_drawn_as_by_v1(client: httpx.Client, backends: Backends):
         "parameters": {"seed": 7, "steps": 3},
     }
     own = drawn_alone(backends, {"prompt": "atrial fibrillation", "n": 2, "seed": 7, "steps": 3})
-    (output,) = client.post("/v2/models/generator/infer", json=body).json()["outputs"]
+    found = client.post("/v2/models/generator/infer", json=body).json()
+    said = found["parameters"]
+    assert (said["synthetic"], said["seed"], said["steps"]) == (True, 7, 3)
+    assert json.loads(said["flags"]) == [[], []]
+    (output,) = found["outputs"]
     assert (output["datatype"], output["shape"]) == ("INT16", [2, 12, 5000])
     assert close(np.reshape(output["data"], output["shape"]), own)
     body["parameters"]["binary_data_output"] = True
-    _, tail = opened(client.post("/v2/models/generator/infer", json=body))
+    found, tail = opened(client.post("/v2/models/generator/infer", json=body))
+    assert found["parameters"]["synthetic"] is True
     assert close(np.frombuffer(tail, "<i2").reshape(2, 12, 5000), own)
 
 
@@ -182,7 +197,40 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "an empty query": ({"inputs": [text(""), ecg(ZEROS)]}, 422, "query_empty"),
     "a control character": ({"inputs": [text(f"{CANARY}\0"), ecg(ZEROS)]}, 422, "query_invalid"),
     "257 queries": ({"inputs": [text(*"a" * 257), ecg(ZEROS)]}, 422, "query_count"),
-    "parameters as text": ({"inputs": [text("a") | {"parameters": CANARY}, ecg(ZEROS)]}, 422, "signal_flat"),
+    "parameters of an input as text": (
+        {"inputs": [text("a") | {"parameters": CANARY}, ecg(ZEROS)]},
+        422,
+        "param_invalid",
+    ),
+    "an input twice": ({"inputs": [text("a"), text("b"), ecg(ZEROS)]}, 422, "param_invalid"),
+    "an unknown input": ({"inputs": [text("a"), ecg(ZEROS), text("b", name=CANARY)]}, 422, "param_unknown"),
+    "an unknown output": ({"inputs": [text("a"), ecg(ZEROS)], "outputs": [{"name": CANARY}]}, 422, "param_unknown"),
+    "an output without a name": ({"inputs": [text("a"), ecg(ZEROS)], "outputs": [{}]}, 422, "param_missing"),
+    "outputs as text": ({"inputs": [text("a"), ecg(ZEROS)], "outputs": CANARY}, 422, "param_invalid"),
+    "an output that is none": ({"inputs": [text("a"), ecg(ZEROS)], "outputs": [CANARY]}, 422, "param_invalid"),
+    "an output twice": (
+        {"inputs": [text("a"), ecg(ZEROS)], "outputs": [{"name": "probability"}] * 2},
+        422,
+        "param_invalid",
+    ),
+    "bytes as text": (
+        {"inputs": [text("a"), ecg(ZEROS)], "parameters": {"binary_data_output": CANARY}},
+        422,
+        "param_invalid",
+    ),
+    "an output's bytes as text": (
+        {
+            "inputs": [text("a"), ecg(ZEROS)],
+            "outputs": [{"name": "probability", "parameters": {"binary_data": CANARY}}],
+        },
+        422,
+        "param_invalid",
+    ),
+    "the generator's parameters": (
+        {"inputs": [text("a"), ecg(ZEROS)], "parameters": {"seed": 1}},
+        422,
+        "param_unknown",
+    ),
 }
 
 
@@ -205,6 +253,7 @@ BAD_ORDERS: dict[str, tuple[dict[str, Any], str]] = {
     "steps 0": ({"inputs": [PROMPT], "parameters": {"steps": 0}}, "param_out_of_range"),
     "steps 1,001": ({"inputs": [PROMPT], "parameters": {"steps": 1001}}, "param_out_of_range"),
     "guidance 21": ({"inputs": [PROMPT], "parameters": {"guidance_scale": 21}}, "param_out_of_range"),
+    "an unknown parameter": ({"inputs": [PROMPT], "parameters": {CANARY: 1}}, "param_unknown"),
     "guidance as text": ({"inputs": [PROMPT], "parameters": {"guidance_scale": CANARY}}, "param_invalid"),
 }
 

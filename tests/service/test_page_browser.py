@@ -219,6 +219,13 @@ def test_files_are_dropped_anywhere(tab, tmp_path, records):
     assert tab.js("document.querySelector('#dropping').hidden")
 
 
+def test_a_folder_that_is_dropped_is_named(tab, tmp_path):
+    (tmp_path / "ward").mkdir()
+    tab.drop_files(700, 500, [tmp_path / "ward"])
+    tab.until("!document.querySelector('#problem').hidden")
+    assert "ward cannot be opened" in tab.text("#problem")
+
+
 def test_a_header_and_its_signals_are_read_together(tab, tmp_path, records):
     tab.choose_files("#files", write_record(tmp_path, "mine", records[1]))
     tab.until(ANSWERED)
@@ -235,7 +242,7 @@ def test_a_damaged_file_shows_its_sentence_and_takes_the_focus(tab, tmp_path, re
     signals.write_bytes(signals.read_bytes()[:-7])
     tab.choose_files("#files", [header, signals])
     tab.until("!document.querySelector('#problem').hidden")
-    assert re.match(r"[A-Z][^{}]+[.?]\s+Close$", tab.text("#problem"))
+    assert re.match(r"cut: [A-Z][^{}]+[.?]\s+Close$", tab.text("#problem"))
     assert tab.js("document.activeElement.id") == "problem"
     assert tab.js("document.querySelector('#problem').getAttribute('role')") == "alert"
 

@@ -87,6 +87,9 @@ def test_what_is_odd_about_a_prompt_is_said(tab):
     draw(tab, prompt="no atrial fibrillation, sinus bradycardia", heart_rate=120)
     assert "Negation is not understood" in tab.text("#checks-rows")
     assert "heart rate does not fit the text" in tab.text("#checks-rows")
+    draw(tab, prompt="ventricular fibrillation", heart_rate=250)
+    tab.until("document.querySelector('#checks-rows').textContent.includes('known not to draw')")
+    assert "250 asked" in tab.text("#checks-rows")
 
 
 def test_progress_is_shown_and_drawing_can_be_given_up(tab, backends):

@@ -42,10 +42,15 @@ def test_it_takes_what_has_changed_once_and_goes_on_after_a_fault(tmp_path: Path
         time.sleep(0.1)
         assert taken == ["two", "damaged", "odd", "three"]
         (tmp_path / SUMS).unlink()  # being replaced
-        time.sleep(0.1)
+        time.sleep(0.03)
         (tmp_path / SUMS).write_text("three")
         time.sleep(0.1)
         assert len(taken) == 4
+        assert "taken away" not in caplog.text
+        (tmp_path / SUMS).unlink()
+        until(lambda: "taken away" in caplog.text)
+        time.sleep(0.2)
+        assert caplog.text.count("taken away") == 1
     finally:
         watch.close()
     assert "copy it again" in caplog.text

@@ -85,8 +85,11 @@ export function listedLeads(leads) {
 }
 
 /** A heart rate that was asked beside the one measured: `{text, far}`; far where they differ by over 10 % and 5 bpm. */
-export function askedAgainst(asked, measured) {
-  if (measured === null || measured === undefined) return { text: "not measured", far: false };
+export function askedAgainst(asked, measured, reason = "") {
+  if (measured === null || measured === undefined) {
+    const before = asked === null || asked === undefined ? "" : `${Math.round(asked)} asked, `;
+    return { text: `${before}not measured${reason && ` (${explainedReason(reason)})`}`, far: false };
+  }
   const found = `${Math.round(measured)} bpm`;
   if (asked === null || asked === undefined) return { text: `${found} (none asked)`, far: false };
   const difference = Math.round(measured) - Math.round(asked);

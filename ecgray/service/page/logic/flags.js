@@ -61,6 +61,8 @@ const PROMPT = {
   negation:
     "Negation is not understood: what is denied may well be drawn. Say what the ECG shows, not what it lacks.",
   no_known_term: "No finding of the vocabulary stands in the text; the ECG follows age, sex and heart rate at best.",
+  finding_not_drawn: "This generator is known not to draw a finding of the text: do not take this ECG for it.",
+  rate_not_followed: "This generator does not follow so slow or so fast a heart rate.",
 };
 
 /**

@@ -81,6 +81,7 @@ export class ReadPane {
 
   failed(error) {
     const way = this.tried && ANYWAY[error.code];
+    if (this.tried && error.message && error.name !== "AbortError") error.message = `${this.tried.title}: ${error.message}`;
     if (!way) return complain(error);
     const source = this.tried;
     const again = () =>

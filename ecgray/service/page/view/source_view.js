@@ -53,14 +53,19 @@ export async function sampleSource({ name, title, truth }, signal) {
 
 /** Recordings of chosen files: `{sources, problems}`. */
 export async function fileSources(list) {
-  const files = await Promise.all(
+  const opened = await Promise.all(
     [...list].map(async (file) => {
-      const bytes = new Uint8Array(await file.arrayBuffer());
+      const content = await file.arrayBuffer().catch(() => null);
+      if (!content) return { name: file.name, bytes: null };
+      const bytes = new Uint8Array(content);
       const header = endingOf(file.name) === "hea" ? new TextDecoder().decode(bytes.subarray(0, 100_000)) : null;
       return { name: file.name, bytes, header };
     }),
   );
+  const files = opened.filter(({ bytes }) => bytes);
   const { recordings, problems } = grouped(files);
+  for (const { name } of opened.filter(({ bytes }) => !bytes))
+    problems.unshift(`${name} cannot be opened; of a folder, choose the files in it.`);
   const sources = recordings.map(({ title, kind, places }) => {
     const own = places.map((place) => files[place]);
     const synthetic = own.some(({ header }) => header && /^#\s*synthetic/im.test(header));

@@ -1,0 +1,77 @@
+"""What jobs/serve.py refuses before it starts anything, and how it ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ecgray.cluster.serve import serve
+from ecgray.errors import ArtifactError, ClusterError, ConfigError, EcgrayError
+from ecgray.models.classifier import EMBEDDED as CLASSIFIER
+from ecgray.models.generator import EMBEDDED as GENERATOR
+from ecgray.recipes.serve import SERVE
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever gets as far as Ray fails."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr("ecgray.cluster.connect._init", refuse)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("ECGRAY_TOKEN", raising=False)
+    yield
+
+
+def refused(kind: type[EcgrayError], match: str, **changed: Any) -> None:
+    with pytest.raises(kind, match=match):
+        serve(dataclasses.replace(SERVE["debug"], **changed), announce=lambda _: None)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there(no_ray: None, free_port: int):
+    refused(ClusterError, r"wants 0\.5 of a GPU and this machine has 0", port=free_port, classifier_gpu=0.5)
+
+
+def test_another_kind_of_model(no_ray: None, free_port: int):
+    refused(ArtifactError, "--classifier needs a 'supreme", port=free_port, classifier=GENERATOR)
+    refused(ArtifactError, "--generator needs a 'sediff-generator'", port=free_port, generator=CLASSIFIER)
+
+
+def test_a_damaged_model(no_ray: None, free_port: int, tmp_path: Path):
+    shutil.copytree(CLASSIFIER, tmp_path / "model")
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    refused(ArtifactError, "model.safetensors", port=free_port, classifier=tmp_path)
+
+
+def test_a_port_that_is_taken(no_ray: None):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        refused(ClusterError, "cannot be listened on", port=taken.getsockname()[1])
+
+
+def test_an_open_address_without_a_token(no_ray: None, free_port: int):
+    refused(ConfigError, "ECGRAY_TOKEN", port=free_port, host="0.0.0.0")  # noqa: S104
+
+
+def test_a_cluster_that_front_direct_would_not_use(no_ray: None, free_port: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    refused(ConfigError, "front=proxy", port=free_port)
