@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
+import signal
 import socket
-from collections.abc import Iterator
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from processes import kill_tree
 
-from ecgray.cluster.serve import serve
+from ecgray.cluster.serve import _told_to_end, serve
 from ecgray.errors import ArtifactError, ClusterError, ConfigError, EcgrayError
 from ecgray.models.classifier import EMBEDDED as CLASSIFIER
 from ecgray.models.generator import EMBEDDED as GENERATOR
 from ecgray.recipes.serve import SERVE
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -27,7 +35,7 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def no_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever gets as far as Ray fails."""
 
     def refuse(*_: Any, **__: Any) -> None:
@@ -36,7 +44,6 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("ecgray.cluster.connect._init", refuse)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.delenv("ECGRAY_TOKEN", raising=False)
-    yield
 
 
 def refused(kind: type[EcgrayError], match: str, **changed: Any) -> None:
@@ -69,9 +76,49 @@ def test_a_port_that_is_taken(no_ray: None):
 
 
 def test_an_open_address_without_a_token(no_ray: None, free_port: int):
-    refused(ConfigError, "ECGRAY_TOKEN", port=free_port, host="0.0.0.0")  # noqa: S104
+    refused(ConfigError, "ECGRAY_TOKEN", port=free_port, host="0.0.0.0")
 
 
 def test_a_cluster_that_front_direct_would_not_use(no_ray: None, free_port: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     refused(ConfigError, "front=proxy", port=free_port)
+
+
+def test_a_second_signal_waits_no_more():
+    before = signal.getsignal(signal.SIGTERM)
+    with _told_to_end() as ended:
+        assert not ended.is_set()
+        signal.raise_signal(signal.SIGTERM)
+        assert ended.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.ray
+def test_a_signal_to_the_whole_group_ends_it_soon_and_leaves_nothing(free_port: int):
+    """Ray's head ends at the same signal; the job must not wait for it."""
+    place = Path(tempfile.mkdtemp(prefix="ecgg-", dir="/tmp"))  # Ray's sockets need a short path
+    process = subprocess.Popen(
+        [sys.executable, "jobs/serve.py", "debug", "--port", str(free_port), "--models", "classifier"],
+        cwd=ROOT,
+        env={**os.environ, "RAY_TMPDIR": str(place)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert "ready" in process.stdout.readline()
+        began = time.monotonic()
+        os.killpg(process.pid, signal.SIGTERM)
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 1
+        assert "signal this process alone" in said
+        assert time.monotonic() - began < 45  # Ray itself waits for a minute, on a machine that may be busy
+        assert list(place.iterdir()) == []
+    finally:
+        if process.poll() is None:
+            kill_tree(process)
+        shutil.rmtree(place, ignore_errors=True)

@@ -58,6 +58,7 @@ def test_a_full_gate_refuses_at_once_and_opens_again(records: np.ndarray):
         csv = {"content-type": "text/csv"}
         refused(client.post("/v1/classify/file?q=a", content=b"x" * 7_000_000, headers=csv), 429, "overloaded")
         refused(client.post("/v2/models/classifier/infer", json={}), 429, "overloaded")
+        refused(client.post("/v2/models/classifier/versions/1/infer", json={}), 429, "overloaded")
         assert client.get("/v2/health/live").status_code == 200
         reader.free.set()
         assert [each.result().status_code for each in held] == [200, 200]

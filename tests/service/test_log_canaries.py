@@ -96,13 +96,18 @@ def requests_of(records: np.ndarray, files: dict[str, bytes]) -> Iterator[tuple[
         f"/v1/models/{CANARY}/card",
         f"/page/{CANARY}",
         f"/v2/models/{CANARY}",
+        f"/v2/models/classifier/versions/{CANARY}",
     ):
         yield "GET", f"{path}?{CANARY}={CANARY}", {"headers": {"x-request-id": CANARY, "user-agent": CANARY}}
     yield CANARY.upper(), "/v1/classify", {}
     text = {"name": "queries", "datatype": "BYTES", "shape": [1], "data": [CANARY]}
     yield "POST", "/v2/models/classifier/infer", {"json": {"inputs": [text, {"name": CANARY, "datatype": CANARY}]}}
     yield "POST", "/v2/models/classifier/infer", {"json": {"inputs": [text], CANARY: CANARY}}
-    yield "POST", "/v2/models/generator/infer", {"json": {"inputs": [text | {"name": "prompt"}], "parameters": CANARY}}
+    prompt = text | {"name": "prompt"}
+    yield "POST", "/v2/models/generator/infer", {"json": {"inputs": [prompt], "parameters": CANARY}}
+    yield "POST", "/v2/models/generator/infer", {"json": {"inputs": [prompt], "parameters": {CANARY: CANARY}}}
+    yield "POST", "/v2/models/generator/infer", {"json": {"inputs": [prompt], "outputs": [{"name": CANARY}]}}
+    yield "POST", f"/v2/models/classifier/versions/{CANARY}/infer", {"json": {"inputs": [text]}}
 
 
 def spoken(caplog: pytest.LogCaptureFixture) -> str:

@@ -308,6 +308,10 @@ def test_the_service_tells_what_it_is(client: httpx.Client, backends: Backends):
     assert 'ecgray_requests_total{method="GET",route="/version",status="200"}' in metrics
     for path in ("/docs", "/openapi.json"):
         assert client.get(path).status_code == 200
+    for path in ("/", "/docs", "/page/main.js"):
+        looked = client.head(path)
+        assert (looked.status_code, looked.content) == (200, b"")
+        assert looked.headers["content-type"] == client.get(path).headers["content-type"]
     docs = client.get("/docs").text
     assert "<script" not in docs
     assert "/v1/classify/batch" in docs
