@@ -24,7 +24,8 @@ import psutil
 import pyarrow as pa
 
 from ecgray.demo.people import draw_people
-from ecgray.tables import RECORD_ROWS, RECORDS, write_table
+from ecgray.parquet import write_table
+from ecgray.tables import RECORD_ROWS, RECORDS
 from ecgray.text.reports import join_statements
 
 ROOT = Path(__file__).parents[1]

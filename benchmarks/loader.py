@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from ecgray.parquet import parquet_files, write_table
 from ecgray.supreme.preprocess import PreprocessConfig, preprocess
-from ecgray.tables import ECG_BYTES, LABELS, RECORD_GROUP, RECORD_ROWS, RECORDS, ecg_counts, parquet_files, write_table
+from ecgray.tables import ECG_BYTES, LABELS, RECORD_GROUP, RECORD_ROWS, RECORDS, ecg_counts
 from ecgray.training.order import Order
 from ecgray.training.shards import Selection, select, training_shares
 

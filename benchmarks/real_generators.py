@@ -25,7 +25,7 @@ import psutil
 from one_job import run_job
 from safetensors import safe_open
 
-from ecgray.tables import parquet_files, table_folder
+from ecgray.parquet import parquet_files, table_folder
 
 NAMES = ("SE-Diff", "DiffuSETS", "BeatDiff", "SSSD", "WGAN")
 PEER_VAE = ("--preset", "peer", "--model.loss.beat-weight", "0", "--model.loss.alpha-spec", "0")

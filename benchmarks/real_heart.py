@@ -23,7 +23,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from one_job import run_job
 
-from ecgray.tables import RECORD_GROUP, parquet_files, write_table
+from ecgray.parquet import parquet_files, write_table
+from ecgray.tables import RECORD_GROUP
 
 ARCHIVES = ("ptbxl", "cpsc2018", "ludb")
 READINGS = Path(__file__).with_name("ludb_readings.csv")

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ecgray.tables import ANSWERS, write_table
+from ecgray.parquet import write_table
+from ecgray.tables import ANSWERS
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from ecgray.tables import LABELS, RECORDS, ecg_bytes, write_table
+from ecgray.parquet import write_table
+from ecgray.tables import LABELS, RECORDS, ecg_bytes
 
 TERMS = ("fast pulses", "inverted pulses", "tall pulses")
 

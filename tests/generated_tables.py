@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from ecgray.tables import GENERATED, RECORDS, ecg_bytes, write_table
+from ecgray.parquet import write_table
+from ecgray.tables import GENERATED, RECORDS, ecg_bytes
 
 
 def write_generated(

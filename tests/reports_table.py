@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ecgray.tables import RECORDS, write_table
+from ecgray.parquet import write_table
+from ecgray.tables import RECORDS
 
 REPORTS = [
     "Sinus rhythm. Normal ECG. Possible LVH",

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from ecgray.answers import figures, read_scored, results, write_answers
 from ecgray.metrics.board import make_board
-from ecgray.tables import ANSWERS, read_table
+from ecgray.parquet import read_table
+from ecgray.tables import ANSWERS
 from ecgray.text.tasks import TASKS, task_of_queries
 
 CODES = [["cpsc:AF"], ["scp:AFIB"], ["cpsc:Normal", "cpsc:RBBB"], None]

@@ -12,9 +12,10 @@ import pytest
 from ecgray.cluster.generate import generate
 from ecgray.errors import ConfigError
 from ecgray.models.generator import EMBEDDED
+from ecgray.parquet import write_table
 from ecgray.recipes.generate import GENERATE
 from ecgray.sediff.conditions import Sources, read_conditions
-from ecgray.tables import EXPERIENCE, INTERVALS, LABELS, RECORDS, write_table
+from ecgray.tables import EXPERIENCE, INTERVALS, LABELS, RECORDS
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63])

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ecgray.errors import ClusterError
-from ecgray.tables import QUARANTINE, parquet_files, write_table
+from ecgray.parquet import parquet_files, write_table
+from ecgray.tables import QUARANTINE
 
 _TOP_FLAGS = 12
 

@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 
 from ecgray.archives.record_file import record_file
 from ecgray.errors import ClusterError, EcgInputError
-from ecgray.tables import ECG_BYTES, QUARANTINE, write_table
+from ecgray.parquet import write_table
+from ecgray.tables import ECG_BYTES, QUARANTINE
 from ecgray.waveform.header import Header
 from ecgray.waveform.record import decode_recording, load_recording
 from ecgray.waveform.standard import StandardEcg, standardise

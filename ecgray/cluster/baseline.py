@@ -20,12 +20,13 @@ from ecgray.cluster.diffusion_score import picture_of, rate_figures
 from ecgray.cluster.generator_job import EXAMPLES, GeneratorPlan, Learner, Trained, mean_losses, train_generator
 from ecgray.errors import ConfigError
 from ecgray.models.baseline import BaselineGenerator
+from ecgray.parquet import table_folder
 from ecgray.recipes.train_baseline import TrainBaselineConfig
 from ecgray.sediff.beats import PeakTable
 from ecgray.sediff.conditions import read_conditions
 from ecgray.sediff.examples import Examples, make_examples
 from ecgray.sediff.vae import parameter_count
-from ecgray.tables import COUNTS_PER_MV, table_folder
+from ecgray.tables import COUNTS_PER_MV
 from ecgray.text.encoders import TextEncoder
 from ecgray.training.shards import ordered_batches, select
 

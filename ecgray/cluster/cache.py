@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ecgray.errors import ConfigError
-from ecgray.tables import CACHE, write_table
+from ecgray.parquet import write_table
+from ecgray.tables import CACHE
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from ecgray.cluster.diffusion_score import score_generator
 from ecgray.cluster.generator_job import GeneratorPlan, Learner, Trained, mean_losses, train_generator
 from ecgray.errors import ConfigError
 from ecgray.models.generator import Generator
+from ecgray.parquet import parquet_files, read_columns, table_folder
 from ecgray.recipes.train_diffusion import TrainDiffusionConfig
 from ecgray.sediff.conditions import read_conditions
 from ecgray.sediff.diffusion import Diffusion
@@ -24,7 +25,7 @@ from ecgray.sediff.generator_card import generator_card
 from ecgray.sediff.simulator_loss import BeatSimulator
 from ecgray.sediff.vae import Vae, parameter_count
 from ecgray.settings import to_json
-from ecgray.tables import LATENTS, parquet_files, read_columns, table_folder
+from ecgray.tables import LATENTS
 from ecgray.text.encoders import TextEncoder
 from ecgray.waveform.fitting import Fit
 from ecgray.waveform.morphologies import fitted

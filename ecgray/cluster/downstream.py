@@ -33,18 +33,8 @@ from ecgray.downstream.config import REGIMES, Regime
 from ecgray.downstream.fit import MEASURES, fit, score
 from ecgray.errors import ConfigError
 from ecgray.output import output_folder, write_bytes, write_json
-from ecgray.tables import (
-    COUNTS_PER_MV,
-    LABELS,
-    LATENTS,
-    RECORDS,
-    ecg_counts,
-    parquet_files,
-    read_columns,
-    read_footer,
-    reading,
-    table_folder,
-)
+from ecgray.parquet import parquet_files, read_columns, read_footer, reading, table_folder
+from ecgray.tables import COUNTS_PER_MV, LABELS, LATENTS, RECORDS, ecg_counts
 
 if TYPE_CHECKING:
     from ecgray.recipes.downstream import DownstreamConfig

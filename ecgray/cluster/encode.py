@@ -12,8 +12,9 @@ import torch
 from ecgray.cluster.parts import PartWorker, read_signals, rows_of, work_through
 from ecgray.cluster.workers import Workers
 from ecgray.output import output_folder
+from ecgray.parquet import table_folder, write_table
 from ecgray.sediff.folder import load_vae
-from ecgray.tables import LATENTS, SIGNALS, table_folder, write_table
+from ecgray.tables import LATENTS, SIGNALS
 
 if TYPE_CHECKING:
     from ecgray.recipes.encode import EncodeConfig

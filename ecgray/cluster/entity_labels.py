@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from ecgray.errors import ConfigError
 from ecgray.output import write_bytes
-from ecgray.tables import ENTITIES, parquet_files, table_folder
+from ecgray.parquet import parquet_files, table_folder
+from ecgray.tables import ENTITIES
 from ecgray.text.encoders import load_text_encoder
 from ecgray.text.mapping import EntityMapping, count_how, map_entities
 from ecgray.text.review import Opinion, csv_bytes, decisions, read_review, write_review

@@ -44,9 +44,9 @@ from ecgray.metrics.generation_report import ScoredSet, to_csv, to_markdown
 from ecgray.metrics.memorisation import Nearest, find_nearest
 from ecgray.metrics.memorisation_report import nearness, planted_found
 from ecgray.output import output_folder, write_bytes, write_json
+from ecgray.parquet import table_folder
 from ecgray.sediff.folder import load_vae
 from ecgray.tables import INTERVALS as INTERVALS_TABLE
-from ecgray.tables import table_folder
 
 if TYPE_CHECKING:
     from ecgray.recipes.evaluate import EvaluateConfig

@@ -18,17 +18,8 @@ from jaxtyping import Float, Int, Int16
 from ecgray.cluster.record_texts import RecordTexts
 from ecgray.errors import ConfigError
 from ecgray.metrics.partners import anyone, other_half
-from ecgray.tables import (
-    GENERATED,
-    LABELS,
-    RECORD_GROUP,
-    RECORDS,
-    ecg_counts,
-    parquet_files,
-    read_columns,
-    table_folder,
-    write_table,
-)
+from ecgray.parquet import parquet_files, read_columns, table_folder, write_table
+from ecgray.tables import GENERATED, LABELS, RECORD_GROUP, RECORDS, ecg_counts
 from ecgray.waveform.morphologies import NORMAL, class_of, fitted
 
 if TYPE_CHECKING:

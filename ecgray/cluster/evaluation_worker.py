@@ -20,9 +20,10 @@ from ecgray.cluster.parts import PartWorker
 from ecgray.metrics.generation import INTERVALS, RATE, EcgSet
 from ecgray.metrics.memorisation import Library, planted_copies, thumbnails
 from ecgray.metrics.signal_errors import PLAIN, aligned_errors, identity_residual, signal_errors
+from ecgray.parquet import write_table
 from ecgray.sediff.folder import load_vae
 from ecgray.sediff.input import to_counts
-from ecgray.tables import COUNTS_PER_MV, write_table
+from ecgray.tables import COUNTS_PER_MV
 from ecgray.waveform.delineator.reader import WaveReader
 from ecgray.waveform.morphologies import fitted
 from ecgray.waveform.stand_in import stand_ins

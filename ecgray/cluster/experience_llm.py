@@ -14,7 +14,8 @@ from ecgray.cluster.asking import Asking
 from ecgray.cluster.cache import Known, look_up
 from ecgray.cluster.engine import EngineSettings, answers_hash, engine_class
 from ecgray.cluster.llm import Asked, Pool, ask_all
-from ecgray.tables import EXPERIENCE, RECORDS, read_columns, write_table
+from ecgray.parquet import read_columns, write_table
+from ecgray.tables import EXPERIENCE, RECORDS
 from ecgray.text.entities import AnswerError
 from ecgray.text.experience import case_of, question, read_report
 from ecgray.text.model_folder import model_folder, model_hash

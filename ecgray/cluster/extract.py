@@ -24,16 +24,8 @@ from ecgray.cluster.cache import look_up
 from ecgray.cluster.engine import answers_hash, engine_class
 from ecgray.errors import ConfigError, EcgrayError
 from ecgray.output import OutputFolder, output_folder
-from ecgray.tables import (
-    ENTITIES,
-    RECORDS,
-    STATEMENTS,
-    parquet_files,
-    read_columns,
-    table_folder,
-    write_table,
-    write_tables,
-)
+from ecgray.parquet import parquet_files, read_columns, table_folder, write_table, write_tables
+from ecgray.tables import ENTITIES, RECORDS, STATEMENTS
 from ecgray.text.entities import Entity, Reading, read_answer
 from ecgray.text.joining import Found, found_in, merged
 from ecgray.text.model_folder import model_folder, model_hash

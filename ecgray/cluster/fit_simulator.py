@@ -26,7 +26,8 @@ from ecgray.errors import ConfigError
 from ecgray.leads import LEADS
 from ecgray.metrics.fit_picture import draw_fit
 from ecgray.output import output_folder, write_bytes, write_json
-from ecgray.tables import COUNTS_PER_MV, ecg_counts, parquet_files, read_table, table_folder
+from ecgray.parquet import parquet_files, read_table, table_folder
+from ecgray.tables import COUNTS_PER_MV, ecg_counts
 from ecgray.waveform.beats import BEAT_SAMPLES, crop_beats, spread
 from ecgray.waveform.fitting import Fit, fit_classes
 

@@ -20,12 +20,13 @@ from ecgray.errors import ConfigError
 from ecgray.models.generator import load_generator
 from ecgray.models.loading import sampling_of
 from ecgray.output import output_folder, write_bytes
+from ecgray.parquet import write_table
 from ecgray.recipes.generate import MOST_TOGETHER
 from ecgray.sediff.conditions import Conditions, Sources, Wordings, read_conditions
 from ecgray.sediff.prompt_files import read_prompts
 from ecgray.sediff.prompts import Limits, Prompt, flags, understood
 from ecgray.sediff.sampling_config import SamplingConfig
-from ecgray.tables import FS, GENERATED, RECORD_GROUP, RECORD_ROWS, RECORDS, ecg_bytes, write_table
+from ecgray.tables import FS, GENERATED, RECORD_GROUP, RECORD_ROWS, RECORDS, ecg_bytes
 from ecgray.waveform.paper import draw_paper
 from ecgray.waveform.write import write_recording
 

@@ -22,11 +22,11 @@ from ecgray.cluster.stepping import Averaged, trained_weights
 from ecgray.cluster.workers import CHECKPOINTS, Workers, run_once
 from ecgray.errors import ConfigError
 from ecgray.output import input_hash, output_folder, write_bytes, write_json
+from ecgray.parquet import table_folder
 from ecgray.sediff.conditions import Conditions, Sources, read_conditions
 from ecgray.sediff.diffusion import DiffusionBatch
 from ecgray.sediff.examples import Examples
 from ecgray.settings import to_json
-from ecgray.tables import table_folder
 from ecgray.text.encoders import TextEncoder, load_text_encoder
 from ecgray.training.checkpoints import newest_checkpoint
 from ecgray.training.journal import read_journal

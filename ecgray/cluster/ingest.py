@@ -25,8 +25,9 @@ from ecgray.cluster.connect import connected
 from ecgray.cluster.preflight import check_room
 from ecgray.errors import ClusterError, ConfigError, EcgrayError
 from ecgray.output import OutputFolder, output_folder
+from ecgray.parquet import parquet_files, write_tables
 from ecgray.recipes.ingest import IngestConfig
-from ecgray.tables import ECG_BYTES, RECORD_ROWS, parquet_files, write_tables
+from ecgray.tables import ECG_BYTES, RECORD_ROWS
 
 
 def ingest(config: IngestConfig) -> dict[str, Any]:

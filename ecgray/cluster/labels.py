@@ -21,7 +21,8 @@ from tqdm import tqdm
 from ecgray.cluster.entity_labels import ByEntities, Said
 from ecgray.metrics.frequency import TermCount, draw_frequency
 from ecgray.output import output_folder, write_bytes, write_json
-from ecgray.tables import LABELS, TEXT_ROWS, parquet_files, table_folder, write_table
+from ecgray.parquet import parquet_files, table_folder, write_table
+from ecgray.tables import LABELS, TEXT_ROWS
 from ecgray.text.codes import likely_codes, terms_of_codes
 from ecgray.text.review import csv_bytes
 from ecgray.text.terms import GROUPS, TERMS, with_parents

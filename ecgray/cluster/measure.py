@@ -15,7 +15,8 @@ import torch
 from ecgray.cluster.parts import PartWorker, read_signals, rows_of, work_through
 from ecgray.cluster.workers import Workers
 from ecgray.output import output_folder
-from ecgray.tables import INTERVALS, table_folder, write_table
+from ecgray.parquet import table_folder, write_table
+from ecgray.tables import INTERVALS
 from ecgray.waveform.delineator.reader import EMBEDDED, WaveReader
 from ecgray.waveform.intervals import VALUES
 

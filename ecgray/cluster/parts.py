@@ -23,7 +23,8 @@ from ecgray.cluster.connect import connected
 from ecgray.cluster.preflight import check_room
 from ecgray.cluster.workers import Workers
 from ecgray.errors import ClusterError, ConfigError, EcgrayError
-from ecgray.tables import COUNTS_PER_MV, ecg_counts, parquet_files, read_footer, reading
+from ecgray.parquet import parquet_files, read_footer, reading
+from ecgray.tables import COUNTS_PER_MV, ecg_counts
 
 
 class PartWorker(ABC):

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int64
 
-from ecgray.tables import LABELS, RECORDS, parquet_files, read_columns
+from ecgray.parquet import parquet_files, read_columns
+from ecgray.tables import LABELS, RECORDS
 from ecgray.text.terms import narrowest
 from ecgray.training.shards import Selection, select
 

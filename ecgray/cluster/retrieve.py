@@ -32,7 +32,8 @@ from ecgray.ehr.wording import findings
 from ecgray.ehr.writer import write_experience
 from ecgray.errors import ArchiveError
 from ecgray.output import output_folder
-from ecgray.tables import EXPERIENCE, RECORDS, read_columns, read_table, table_folder, write_table, write_tables
+from ecgray.parquet import read_columns, read_table, table_folder, write_table, write_tables
+from ecgray.tables import EXPERIENCE, RECORDS
 from ecgray.text.experience import case_of
 from ecgray.training.patients import refuse_shared
 

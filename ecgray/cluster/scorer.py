@@ -26,10 +26,10 @@ from ecgray.errors import ConfigError
 from ecgray.metrics.bootstrap import Estimate, PatientBootstrap
 from ecgray.metrics.retrieval import chance_of, retrieval_ranks
 from ecgray.output import input_hash, output_folder, write_bytes, write_json
+from ecgray.parquet import table_folder
 from ecgray.settings import to_json
 from ecgray.supreme.preprocess import preprocess
 from ecgray.supreme.step import make_optimizer, make_schedule
-from ecgray.tables import table_folder
 from ecgray.text.encoders import TextEncoder, load_text_encoder
 from ecgray.training.checkpoints import newest_checkpoint
 from ecgray.training.journal import read_journal

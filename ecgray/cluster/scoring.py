@@ -26,8 +26,9 @@ from ecgray.metrics.board import Board, make_board
 from ecgray.metrics.picture import draw_board
 from ecgray.models import Classifier
 from ecgray.output import input_hash, output_folder, write_bytes, write_json
+from ecgray.parquet import parquet_files, table_folder
 from ecgray.recipes.zeroshot import SPLITS
-from ecgray.tables import RECORD_GROUP, ecg_counts, parquet_files, table_folder
+from ecgray.tables import RECORD_GROUP, ecg_counts
 from ecgray.text.tasks import TASKS, Task, load_task, queries_of
 from ecgray.training.shards import read_ahead
 

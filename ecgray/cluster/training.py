@@ -20,10 +20,10 @@ from ecgray.cluster.workers import CHECKPOINTS, Workers, run_workers
 from ecgray.errors import ConfigError, TrainingError
 from ecgray.models import Classifier
 from ecgray.output import input_hash, output_folder
+from ecgray.parquet import read_table, table_folder
 from ecgray.settings import to_json
 from ecgray.supreme.card import model_card
 from ecgray.supreme.model import Supreme
-from ecgray.tables import read_table, table_folder
 from ecgray.text.encoders import TextEncoder, load_text_encoder
 from ecgray.text.terms import TERMS
 from ecgray.training.checkpoints import Checkpoint, newest_checkpoint

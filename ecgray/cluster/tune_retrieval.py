@@ -32,7 +32,8 @@ from ecgray.ehr.sweep_picture import Trial, draw_sweep
 from ecgray.errors import ConfigError, TrainingError
 from ecgray.metrics.bootstrap import PatientBootstrap
 from ecgray.output import output_folder, write_bytes
-from ecgray.tables import ADMISSIONS, EXPERIENCE, RECORDS, parquet_files, read_columns, table_folder, write_table
+from ecgray.parquet import parquet_files, read_columns, table_folder, write_table
+from ecgray.tables import ADMISSIONS, EXPERIENCE, RECORDS
 from ecgray.training.patients import refuse_shared
 
 if TYPE_CHECKING:

@@ -22,13 +22,14 @@ from ecgray.cluster.vae_score import held_out, score_vae
 from ecgray.cluster.workers import CHECKPOINTS, Ranks, Workers, run_once
 from ecgray.errors import ConfigError
 from ecgray.output import input_hash, output_folder, write_bytes, write_json
+from ecgray.parquet import table_folder
 from ecgray.sediff.beats import PeakTable, batch_beats
 from ecgray.sediff.folder import save_vae, vae_card
 from ecgray.sediff.picture import draw_rebuilt
 from ecgray.sediff.step import Batch, train_step
 from ecgray.sediff.vae import LatentStatistics, Vae, parameter_count
 from ecgray.settings import to_json
-from ecgray.tables import COUNTS_PER_MV, table_folder
+from ecgray.tables import COUNTS_PER_MV
 from ecgray.training.checkpoints import newest_checkpoint
 from ecgray.training.journal import read_journal
 from ecgray.training.order import Order

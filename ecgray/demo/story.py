@@ -20,7 +20,8 @@ from ecgray.demo.chapters import Board, Curve, Reading, Refused, Score, Shown, S
 from ecgray.demo.rebuilt import VaeRun, rebuild
 from ecgray.demo.report import spoken
 from ecgray.demo.written import WritingRun, read_writing
-from ecgray.tables import ecg_counts, parquet_files, read_table
+from ecgray.parquet import parquet_files, read_table
+from ecgray.tables import ecg_counts
 from ecgray.training.journal import read_journal
 from ecgray.waveform.paper import Answer, draw_paper
 

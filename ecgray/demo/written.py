@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ecgray.demo.chapters import Writing, Written
-from ecgray.tables import ecg_counts, read_table
+from ecgray.parquet import read_table
+from ecgray.tables import ecg_counts
 from ecgray.waveform.paper import draw_paper
 
 

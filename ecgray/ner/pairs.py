@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from ecgray.errors import ConfigError
 from ecgray.ner.grammar import Statement, draw_statement
 from ecgray.ner.strangers import draw_unknown
-from ecgray.tables import read_table
+from ecgray.parquet import read_table
 from ecgray.text.entities import AnswerError, read_answer
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Float32, Int64
 
 from ecgray.errors import ConfigError
+from ecgray.parquet import parquet_files, read_columns
 from ecgray.sediff.loss import Beats
-from ecgray.tables import INTERVALS, parquet_files, read_columns
+from ecgray.tables import INTERVALS
 from ecgray.waveform.beats import padded_beats
 
 Peaks = list[Int64[np.ndarray, " _"]]

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from jaxtyping import Float32, Int64
 
 from ecgray.errors import ConfigError
+from ecgray.parquet import parquet_files, read_columns, table_folder
 from ecgray.sediff.prompts import MOST_CHARACTERS, Prompt, printable
-from ecgray.tables import EXPERIENCE, INTERVALS, LABELS, RECORDS, parquet_files, read_columns, table_folder
+from ecgray.tables import EXPERIENCE, INTERVALS, LABELS, RECORDS
 from ecgray.text.terms import narrowest
 from ecgray.waveform.morphologies import class_of
 

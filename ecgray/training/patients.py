@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ecgray.errors import ConfigError
-from ecgray.tables import RECORDS, parquet_files, read_columns
+from ecgray.parquet import parquet_files, read_columns
+from ecgray.tables import RECORDS
 
 
 def refuse_shared_patients(records: Path) -> None:

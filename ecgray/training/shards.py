@@ -18,18 +18,8 @@ import pyarrow.parquet as pq
 
 from ecgray.errors import ConfigError
 from ecgray.leads import LEADS
-from ecgray.tables import (
-    ECG_BYTES,
-    LABELS,
-    RECORD_GROUP,
-    RECORDS,
-    SAMPLES,
-    SIGNALS,
-    ecg_counts,
-    parquet_files,
-    read_columns,
-    read_footer,
-)
+from ecgray.parquet import parquet_files, read_columns, read_footer
+from ecgray.tables import ECG_BYTES, LABELS, RECORD_GROUP, RECORDS, SAMPLES, SIGNALS, ecg_counts
 from ecgray.training.order import Order
 from ecgray.training.patients import refuse_shared
 

@@ -16,7 +16,8 @@ from ecgray.archives.account import settle
 from ecgray.archives.convert import DIARIES, Conversion, convert_part
 from ecgray.archives.record_file import RecordFile, record_file
 from ecgray.errors import ClusterError
-from ecgray.tables import QUARANTINE, RECORDS, ecg_counts, read_table, write_tables
+from ecgray.parquet import read_table, write_tables
+from ecgray.tables import QUARANTINE, RECORDS, ecg_counts
 from ecgray.waveform.record import read_recording
 from ecgray.waveform.standard import standardise
 from ecgray.waveform.write import write_recording

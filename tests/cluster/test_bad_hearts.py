@@ -21,6 +21,7 @@ from ecgray.cluster.encode import EncodePlan, Encoder, encode
 from ecgray.cluster.fit_simulator import fit_simulator
 from ecgray.cluster.measure import MeasurePlan, Measurer, measure
 from ecgray.cluster.vae import train_vae
+from ecgray.parquet import read_table, write_table
 from ecgray.recipes.encode import ENCODE
 from ecgray.recipes.fit_simulator import FIT_SIMULATOR
 from ecgray.recipes.measure import MEASURE
@@ -28,7 +29,7 @@ from ecgray.recipes.train_vae import TRAIN_VAE, TrainVaeConfig
 from ecgray.sediff.config import SIZES
 from ecgray.sediff.folder import save_vae
 from ecgray.sediff.vae import LatentStatistics, Vae
-from ecgray.tables import INTERVALS, LABELS, LATENTS, RECORDS, ecg_bytes, read_table, write_table
+from ecgray.tables import INTERVALS, LABELS, LATENTS, RECORDS, ecg_bytes
 from ecgray.training.journal import read_journal
 from ecgray.waveform.beats import crop_beats
 from ecgray.waveform.delineator.reader import EMBEDDED

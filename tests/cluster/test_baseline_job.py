@@ -19,11 +19,12 @@ from ecgray.cluster.measure import measure
 from ecgray.errors import ArtifactError, ConfigError
 from ecgray.models import BaselineGenerator, Generator, load_generator
 from ecgray.models.loading import encode_prompts
+from ecgray.parquet import read_table
 from ecgray.recipes.generate import GENERATE
 from ecgray.recipes.measure import MeasureConfig
 from ecgray.recipes.train_baseline import TRAIN_BASELINE, TrainBaselineConfig
 from ecgray.sediff.prompts import Prompt
-from ecgray.tables import ecg_counts, read_table
+from ecgray.tables import ecg_counts
 from ecgray.text.encoders import load_text_encoder
 
 STEPS = 6

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ecgray.errors import ConfigError
+from ecgray.parquet import read_table
 from ecgray.recipes.demo import DEMO, UNSEEN, DemoConfig
-from ecgray.tables import read_table
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from ecgray.cluster.tune_steps import QUALITY, cheapest, tune_steps
 from ecgray.cluster.vae import train_vae
 from ecgray.errors import ArtifactError, ConfigError
 from ecgray.models.generator import EMBEDDED, Generator
+from ecgray.parquet import read_table
 from ecgray.recipes.ablate import ABLATE
 from ecgray.recipes.encode import EncodeConfig
 from ecgray.recipes.generate import GENERATE, GenerateConfig
@@ -37,7 +38,7 @@ from ecgray.recipes.train_vae import TRAIN_VAE
 from ecgray.recipes.tune_steps import TUNE_STEPS
 from ecgray.sediff.diffusion_config import SIZES
 from ecgray.sediff.folder import load_vae
-from ecgray.tables import GENERATED, RECORDS, ecg_counts, read_table
+from ecgray.tables import GENERATED, RECORDS, ecg_counts
 from ecgray.text.lexical import LexicalEncoder
 
 STEPS = 6

@@ -16,8 +16,9 @@ from generated_tables import write_generated
 from ecgray.cluster.downstream import downstream
 from ecgray.downstream.config import REGIMES, ClassifierConfig
 from ecgray.errors import ConfigError
+from ecgray.parquet import parquet_files, write_table
 from ecgray.recipes.downstream import DOWNSTREAM
-from ecgray.tables import LATENTS, parquet_files, write_table
+from ecgray.tables import LATENTS
 
 RNG = np.random.default_rng(0)
 

@@ -34,12 +34,13 @@ from ecgray.cluster.record_texts import RecordTexts, with_text
 from ecgray.cluster.scorer import gather, train_scorer
 from ecgray.errors import ConfigError
 from ecgray.metrics.generation import MEASURES
+from ecgray.parquet import parquet_files, read_table, write_table
 from ecgray.recipes.evaluate import EVALUATE, EvaluateConfig
 from ecgray.recipes.train_scorer import TRAIN_SCORER, TrainScorerConfig
 from ecgray.sediff.config import SIZES
 from ecgray.sediff.folder import save_vae
 from ecgray.sediff.vae import Vae
-from ecgray.tables import COUNTS_PER_MV, ecg_counts, parquet_files, read_table, write_table
+from ecgray.tables import COUNTS_PER_MV, ecg_counts
 from ecgray.text.terms import narrowest
 from ecgray.training.journal import read_journal
 

@@ -20,8 +20,8 @@ from ecgray.cluster.extract import extract
 from ecgray.cluster.llm import Asked, Pool
 from ecgray.errors import ArtifactError, ClusterError, ConfigError
 from ecgray.ner.folder import write_sums
+from ecgray.parquet import read_table
 from ecgray.recipes.extract import EXTRACT, ExtractConfig
-from ecgray.tables import read_table
 
 
 def here(texts: list[str], asking: Asking, pool: Pool) -> Asked:

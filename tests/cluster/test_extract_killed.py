@@ -16,7 +16,7 @@ from fake_engines import asked
 from processes import kill_tree, kill_worker
 from reports_table import stand_in_model, write_reports
 
-from ecgray.tables import read_table
+from ecgray.parquet import read_table
 
 pytestmark = pytest.mark.ray
 

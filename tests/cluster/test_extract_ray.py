@@ -13,8 +13,8 @@ from tiny_llama import tiny_llama
 
 from ecgray.cluster.extract import extract
 from ecgray.errors import ClusterError
+from ecgray.parquet import read_table
 from ecgray.recipes.extract import ExtractConfig
-from ecgray.tables import read_table
 
 ENGINES = Path(__file__).parents[1] / "fake_engines.py"
 

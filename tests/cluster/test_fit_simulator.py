@@ -12,8 +12,9 @@ import pytest
 
 from ecgray.cluster.fit_simulator import Archive, choose, fit_simulator
 from ecgray.errors import ConfigError
+from ecgray.parquet import write_table
 from ecgray.recipes.fit_simulator import FIT_SIMULATOR, FitSimulatorConfig
-from ecgray.tables import INTERVALS, LABELS, RECORDS, ecg_bytes, write_table
+from ecgray.tables import INTERVALS, LABELS, RECORDS, ecg_bytes
 
 TERM_OF = {"sinus rhythm": 24, "atrial fibrillation": 24, "left bundle branch block": 2}
 """How many training records carry each."""

@@ -8,8 +8,9 @@ from mimic_shaped import measurement, mimic_archive, write_csv
 
 from ecgray.archives.manifest import hashed_split
 from ecgray.errors import ArchiveError, ClusterError, ConfigError
+from ecgray.parquet import read_table
 from ecgray.recipes.ingest import INGEST, IngestConfig
-from ecgray.tables import MANIFEST, QUARANTINE, RECORDS, read_table
+from ecgray.tables import MANIFEST, QUARANTINE, RECORDS
 
 pytestmark = pytest.mark.ray
 

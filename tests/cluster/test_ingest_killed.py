@@ -12,7 +12,7 @@ import pytest
 from mimic_shaped import mimic_archive
 from processes import kill_tree, kill_worker
 
-from ecgray.tables import read_table
+from ecgray.parquet import read_table
 
 pytestmark = pytest.mark.ray
 

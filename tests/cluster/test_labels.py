@@ -14,8 +14,9 @@ import pytest
 from ecgray.archives import read_manifest
 from ecgray.cluster.labels import label
 from ecgray.errors import ConfigError
+from ecgray.parquet import read_table, write_table, write_tables
 from ecgray.recipes.label import LabelConfig
-from ecgray.tables import ENTITIES, LABELS, MANIFEST, RECORDS, read_table, write_table, write_tables
+from ecgray.tables import ENTITIES, LABELS, MANIFEST, RECORDS
 from ecgray.text.review import read_review
 
 ROWS: list[dict[str, Any]] = [

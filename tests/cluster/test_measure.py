@@ -15,8 +15,9 @@ from drawn_tables import draw_tables
 
 from ecgray.cluster.measure import MeasurePlan, Measurer, measure
 from ecgray.errors import ConfigError
+from ecgray.parquet import read_table, write_table
 from ecgray.recipes.measure import MeasureConfig
-from ecgray.tables import INTERVALS, RECORDS, ecg_bytes, read_table, write_table
+from ecgray.tables import INTERVALS, RECORDS, ecg_bytes
 from ecgray.waveform.delineator.reader import EMBEDDED
 from ecgray.waveform.intervals import VALUES
 

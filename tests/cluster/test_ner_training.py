@@ -14,9 +14,10 @@ import pytest
 from processes import kill_tree
 
 from ecgray.ner.pairs import draw_pairs
+from ecgray.parquet import write_table
 from ecgray.recipes.command import choose
 from ecgray.recipes.train_ner import TRAIN_NER
-from ecgray.tables import CACHE, write_table
+from ecgray.tables import CACHE
 from ecgray.text.entities import write_answer
 
 ROOT = Path(__file__).parents[2]

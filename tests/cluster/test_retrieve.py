@@ -23,8 +23,9 @@ from ecgray.cluster.llm import Asked, Pool, ask_all
 from ecgray.cluster.parts import PartWorker
 from ecgray.cluster.retrieve import retrieve
 from ecgray.errors import ArchiveError, ConfigError
+from ecgray.parquet import read_table, write_table
 from ecgray.recipes.retrieve import RetrieveConfig
-from ecgray.tables import ADMISSIONS, EHR_QUARANTINE, EXPERIENCE, RECORDS, ecg_bytes, read_table, write_table
+from ecgray.tables import ADMISSIONS, EHR_QUARANTINE, EXPERIENCE, RECORDS, ecg_bytes
 from ecgray.text.prompt import Prompt, load_prompt
 
 PATIENTS = 24

@@ -15,11 +15,12 @@ from ecgray.cluster.scoring import Answerer, Questions, zeroshot
 from ecgray.errors import ArtifactError, ClusterError, ConfigError
 from ecgray.models import Classifier
 from ecgray.output import input_hash
+from ecgray.parquet import read_table, write_tables
 from ecgray.recipes.zeroshot import SPLITS, ZEROSHOT, ZeroshotConfig
 from ecgray.supreme.config import SIZES
 from ecgray.supreme.model import Supreme
 from ecgray.supreme.preprocess import PreprocessConfig
-from ecgray.tables import RECORDS, ecg_bytes, ecg_counts, read_table, write_tables
+from ecgray.tables import RECORDS, ecg_bytes, ecg_counts
 from ecgray.text.encoders import load_text_encoder
 from ecgray.text.tasks import TASKS, load_task, queries_of
 

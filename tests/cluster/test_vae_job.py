@@ -14,12 +14,13 @@ from ecgray.cluster.encode import encode
 from ecgray.cluster.measure import measure
 from ecgray.cluster.vae import train_vae
 from ecgray.errors import ArtifactError, ConfigError
+from ecgray.parquet import read_table
 from ecgray.recipes.encode import EncodeConfig
 from ecgray.recipes.measure import MeasureConfig
 from ecgray.recipes.train_vae import TRAIN_VAE
 from ecgray.sediff.beats import PeakTable, batch_beats
 from ecgray.sediff.folder import load_vae
-from ecgray.tables import LATENTS, read_table
+from ecgray.tables import LATENTS
 
 STEPS = 8
 

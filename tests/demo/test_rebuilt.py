@@ -12,10 +12,11 @@ import torch
 from ecgray.demo.rebuilt import VaeRun, read_real, rebuild
 from ecgray.errors import ConfigError
 from ecgray.output import write_json
+from ecgray.parquet import write_tables
 from ecgray.sediff.config import SIZES
 from ecgray.sediff.folder import save_vae
 from ecgray.sediff.vae import Vae
-from ecgray.tables import RECORDS, ecg_bytes, write_tables
+from ecgray.tables import RECORDS, ecg_bytes
 from ecgray.waveform.write import write_recording
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")

@@ -20,6 +20,7 @@ from ecgray.demo.written import WritingRun
 from ecgray.metrics.board import make_board
 from ecgray.models import Classifier
 from ecgray.output import write_json
+from ecgray.parquet import write_tables
 from ecgray.recipes.demo import SHOWN, UNSEEN
 from ecgray.sediff.config import SIZES as VAE_SIZES
 from ecgray.sediff.folder import save_vae
@@ -27,7 +28,7 @@ from ecgray.sediff.vae import Vae
 from ecgray.supreme.config import SIZES
 from ecgray.supreme.model import Supreme
 from ecgray.supreme.preprocess import PreprocessConfig
-from ecgray.tables import GENERATED, INTERVALS, QUARANTINE, RECORDS, ecg_bytes, write_tables
+from ecgray.tables import GENERATED, INTERVALS, QUARANTINE, RECORDS, ecg_bytes
 from ecgray.text.encoders import load_text_encoder
 from ecgray.text.tasks import TASKS
 from ecgray.training.journal import Journal

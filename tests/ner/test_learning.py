@@ -11,7 +11,8 @@ from ecgray.ner.pairs import draw_pairs, read_pairs, rows_of
 from ecgray.ner.score import score_readings
 from ecgray.ner.step import AnswerLoss, learning_rate, make_ner_optimizer, ner_step
 from ecgray.ner.tokens import AnswerTokens, build_tokenizer
-from ecgray.tables import CACHE, write_table
+from ecgray.parquet import write_table
+from ecgray.tables import CACHE
 from ecgray.text.entities import Entity, Reading, write_answer
 
 CONFIG = NerOptimizerConfig(learning_rate=3e-3, warmup_steps=1)

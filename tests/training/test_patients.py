@@ -12,8 +12,9 @@ from drawn_tables import draw_tables
 from ecgray.cluster.diffusion import train_diffusion
 from ecgray.errors import ConfigError
 from ecgray.models.generator import EMBEDDED
+from ecgray.parquet import parquet_files, write_table
 from ecgray.recipes.train_diffusion import TrainDiffusionConfig
-from ecgray.tables import RECORD_GROUP, parquet_files, write_table
+from ecgray.tables import RECORD_GROUP
 from ecgray.training.patients import refuse_shared_patients
 from ecgray.training.shards import select
 

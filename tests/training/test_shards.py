@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecgray.errors import ConfigError
-from ecgray.tables import ecg_counts, read_table, write_table
+from ecgray.parquet import read_table, write_table
+from ecgray.tables import ecg_counts
 from ecgray.training.order import Order
 from ecgray.training.shards import GroupReader, count_terms, ordered_batches, read_ahead, select, training_shares
 
