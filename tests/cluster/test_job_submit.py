@@ -19,12 +19,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from drawn_tables import draw_tables
 from processes import kill_tree
 
+from ecgray.client import Client, ServiceError
+from ecgray.leads import LEADS
+from ecgray.models.classifier import EMBEDDED, Classifier
+from ecgray.service.samples import samples
+from ecgray.uploads.read import read_upload
+from ecgray.uploads.settings import UploadSettings
+
 ROOT = Path(__file__).parents[2]
 RAY = Path(sys.executable).with_name("ray")
+SERVE = Path(sys.executable).with_name("serve")
 START_S = 240
 JOB_S = 540
 
@@ -153,3 +162,36 @@ def test_a_job_that_does_not_fit_fails_at_once_with_a_sentence(head, tmp_path):
     assert done.returncode == 1
     assert "16 training workers" in done.stdout + done.stderr
     assert "the cluster has 4" in done.stdout + done.stderr
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(3 * START_S)
+def test_the_service_is_deployed_by_its_config_file(head, tmp_path):
+    """With another token of ours: the cluster's lets in who may run anything, the service's who may ask."""
+    (port,) = free_ports(1)
+    file, token = tmp_path / "serve.yaml", secrets.token_hex(16)
+    words = ["--models", "classifier", "--port", str(port), "--cpus", "0.2", "--write", str(file)]
+    environ = head.environ | {"ECGRAY_TOKEN": token}
+    run = {"cwd": ROOT, "env": environ, "stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
+    done = subprocess.run([sys.executable, "jobs/serve.py", "debug", *words], timeout=START_S, **run)
+    assert done.returncode == 0, done.stderr
+    assert token not in file.read_text()
+    done = subprocess.run([SERVE, "deploy", "--address", head.jobs_address, str(file)], timeout=START_S, **run)
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = read_upload(samples()["left-bundle-branch-block"].archive, UploadSettings()).counts
+    client = Client(f"http://127.0.0.1:{port}", token=token, retries=0)
+    patience = time.monotonic() + START_S
+    try:
+        while True:
+            try:
+                found = client.classify(counts, ["left bundle branch block"], fs=500, leads=LEADS)
+                break
+            except ServiceError:
+                assert time.monotonic() < patience
+                time.sleep(1)
+        alone = Classifier.load(EMBEDDED).probabilities(counts[None].astype(np.int16), ["left bundle branch block"])
+        assert found.results[0].probability == pytest.approx(float(alone[0, 0]), abs=1e-5)
+        with pytest.raises(ServiceError, match="token"):
+            Client(f"http://127.0.0.1:{port}", token="0" * 16, retries=0).models()
+    finally:
+        subprocess.run([SERVE, "shutdown", "--address", head.jobs_address, "--yes"], timeout=START_S, **run)
