@@ -41,42 +41,46 @@ def connected(*, num_cpus: int | None = None, dashboard: bool = False) -> Iterat
         yield
         return
     address = os.environ.get("RAY_ADDRESS") or "local"
-    folder = _folder() if address == "local" else None
-    try:
-        if folder is None:
-            _join(address)
-        else:
-            _start_own(num_cpus, dashboard, folder)
-            folder.chmod(0o700)  # Ray opens it to everybody
-        _quieten()
-        yield
-    except BaseException as error:
-        ray.shutdown()
-        if folder is not None and isinstance(error, (EcgrayError, KeyboardInterrupt)):
-            shutil.rmtree(folder, ignore_errors=True)
-        elif folder is not None:
-            print(f"ray: what it logged is in {folder}", file=sys.stderr)
-        raise
-    ray.shutdown()
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+    with _own_folder() if address == "local" else contextlib.nullcontext() as folder:
+        try:
+            if folder is None:
+                _join(address)
+            else:
+                _start_own(num_cpus, dashboard, folder)
+                folder.chmod(0o700)  # Ray opens it to everybody
+            _quieten()
+            yield
+        finally:
+            ray.shutdown()
 
 
-def _folder() -> Path:
-    """A folder for one Ray, whose sockets' paths may have 107 letters and are 61 longer than the folder's.
+@contextlib.contextmanager
+def _own_folder() -> Iterator[Path]:
+    """A folder for one Ray, gone at the end, but for the logs of a fault that is no user's.
 
-    Folders of processes that were killed go first: a lock on a file in it ends with the process that holds it.
+    Its sockets' paths may have 107 letters and are 61 longer than the folder's. Folders of processes that were killed
+    go first: the lock on a file in it ends with the process that holds it.
     """
     place = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
     place = place if len(place) <= _LONGEST else "/tmp"  # noqa: S108
     for left in Path(place).glob(f"{_PREFIX}*/{_OWNER}"):
-        with contextlib.suppress(OSError), left.open("rb+") as file:  # another's, or one that is at work
+        with contextlib.suppress(OSError), left.open("rb+") as file:  # another user's, or one that is at work
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left.parent, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
-    held = os.open(folder / _OWNER, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)  # open until this process ends
-    fcntl.flock(held, fcntl.LOCK_EX)
-    return folder
+    owner = folder / _OWNER
+    with owner.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield folder
+        except (EcgrayError, KeyboardInterrupt):
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        except BaseException:
+            owner.unlink()  # so that it stays
+            print(f"ray: what it logged is in {folder}", file=sys.stderr)
+            raise
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _join(address: str) -> None:

@@ -11,6 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,27 +62,46 @@ def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch
         pass
 
 
-def test_folders_of_killed_processes_go_and_those_at_work_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    place = tempfile.mkdtemp(prefix="own-", dir="/tmp")  # short, as Ray's sockets need it
-    monkeypatch.setenv("RAY_TMPDIR", place)
-    try:
-        held = "from ecgray.cluster.connect import _folder; print(_folder(), flush=True); input()"
-        work = subprocess.Popen(
-            [sys.executable, "-c", held], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
-        with work:
-            assert work.stdout is not None
-            theirs = Path(work.stdout.readline().strip())
-            another = Path(tempfile.mkdtemp(prefix="ecgray-", dir=place))  # of somebody else, without a lock
-            ours = connect._folder()
+def test_folders_of_killed_processes_go_and_those_at_work_stay(place: Path):
+    held = (
+        "from ecgray.cluster.connect import _own_folder\n"
+        "with _own_folder() as folder:\n    print(folder, flush=True)\n    input()"
+    )
+    work = subprocess.Popen(
+        [sys.executable, "-c", held], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    with work:
+        assert work.stdout is not None
+        theirs = Path(work.stdout.readline().strip())
+        another = Path(tempfile.mkdtemp(prefix="ecgray-", dir=place))  # of somebody else, without a lock
+        with connect._own_folder() as ours:
             assert theirs.is_dir()
             work.kill()
-        connect._folder()
-        assert not theirs.exists()
-        assert another.is_dir()
-        assert ours.is_dir()
-    finally:
-        shutil.rmtree(place)
+            work.wait()
+            with connect._own_folder():
+                assert not theirs.exists()
+                assert another.is_dir()
+                assert ours.is_dir()
+    assert list(place.iterdir()) == [another]
+
+
+@pytest.mark.parametrize(
+    ("error", "stays"), [(ClusterError("no"), False), (KeyboardInterrupt(), False), (OSError(), True)]
+)
+def test_logs_of_a_fault_stay(place: Path, error: BaseException, stays: bool, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(type(error)), connect._own_folder() as folder:
+        raise error
+    with connect._own_folder():
+        assert folder.exists() == stays
+    assert (str(folder) in capsys.readouterr().err) == stays
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="own-", dir="/tmp"))  # short, as Ray's sockets need it
+    monkeypatch.setenv("RAY_TMPDIR", str(folder))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.mark.ray
