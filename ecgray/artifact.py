@@ -63,6 +63,13 @@ class ModelFolder:
         """
         return self._read(CONFIG, self.field(name, dict), kind)
 
+    def detail(self, name: str, kind: type[Settings]) -> Settings:
+        """The settings among config.json's details; the defaults where it names none. Raises `ArtifactError`."""
+        values = self.field("details", dict).get(name, {})
+        if not isinstance(values, dict):
+            raise ArtifactError(f"{self.path / CONFIG}: details.{name} must be an object; export the model again.")
+        return self._read(CONFIG, values, kind)
+
     def preprocessing(self, kind: type[Settings]) -> Settings:
         """What preprocessor.json holds, as `settings`."""
         return self._read(PREPROCESSOR, self.preprocessor, kind)

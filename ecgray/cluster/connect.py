@@ -69,8 +69,9 @@ def _own_folder() -> Iterator[Path]:
             shutil.rmtree(left.parent, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
     owner = folder / _OWNER
-    with owner.open("wb") as file:
+    with (folder / "new").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        (folder / "new").rename(owner)  # nobody finds it before it is locked
         try:
             yield folder
         except (EcgrayError, KeyboardInterrupt):

@@ -82,7 +82,7 @@ def generate(config: GenerateConfig, *, here: bool = False) -> dict[str, Any]:
             asked,
             config,
             sampling,
-            limits=Limits.of(generator.details),
+            limits=generator.limits,
             model=generator.fingerprint,
             folder=out / ASKED,
         )

@@ -64,7 +64,11 @@ def _serve(config: ServeConfig, token: str, announce: Callable[[dict[str, Any]],
         print("serve: ending, after what is under way; once more ends it at once", file=sys.stderr)
         for watch in watches:
             watch.close()
-        _stop_while_ray_lives(config)
+        try:
+            _stop_while_ray_lives(config)
+        except KeyboardInterrupt:
+            _give_up()
+            raise ClusterError("told twice to end: what was under way is lost.") from None
     return {
         "served_s": round(time.monotonic() - began - ready_s, 1),
         "ready_s": ready_s,
@@ -72,14 +76,16 @@ def _serve(config: ServeConfig, token: str, announce: Callable[[dict[str, Any]],
     }
 
 
-def _check_model(name: str, folder: Path) -> None:
-    """Tell now, in one sentence, of a folder that is damaged or holds another kind of model."""
+def _check_model(name: str, folder: Path) -> str:
+    """Tell now, in one sentence, of a folder that is damaged or holds another kind of model; else its fingerprint."""
     from ecgray.models import classifier, generator
 
     kind = {"classifier": classifier.KIND, "generator": generator.KIND}[name]
-    found = load_model(folder).config.get("kind")
+    stored = load_model(folder)
+    found = stored.config.get("kind")
     if found != kind:
         raise ArtifactError(f"{folder} holds a {found!r}; --{name} needs a {kind!r}.")
+    return stored.fingerprint
 
 
 def _check_gpus(config: ServeConfig) -> None:
@@ -160,23 +166,43 @@ def _watched(config: ServeConfig) -> list[Watch]:
     from ecgray.cluster.serving import model_folders
 
     def tell(name: str, folder: Path) -> Callable[[], object]:
-        return lambda: print(f"serve: {name} {load_model(folder).fingerprint} from now on", file=sys.stderr)
+        return lambda: print(f"serve: {name} {_check_model(name, folder)} from now on", file=sys.stderr)
 
     folders = model_folders(config) if config.watch_s else {}
     return [Watch(folder, tell(name, folder), every_s=config.watch_s) for name, folder in folders.items()]
 
 
 def _stop_while_ray_lives(config: ServeConfig) -> None:
-    """End well, or at once where Ray's head has died: whoever signals a whole process group ends it first."""
+    """End well, or at once where our own Ray's head has died: whoever signals a whole process group ends it first."""
+    if os.environ.get("RAY_ADDRESS"):
+        return _stop(config)
     import ray
 
-    head = ray.get_runtime_context().gcs_address
-    stopping = threading.Thread(target=_stop, args=(config,), name="stop", daemon=True)
+    head, faults = ray.get_runtime_context().gcs_address, list[Exception]()
+
+    def stop() -> None:
+        try:
+            _stop(config)
+        except Exception as error:
+            faults.append(error)
+
+    stopping = threading.Thread(target=stop, name="stop", daemon=True)
     stopping.start()
     while stopping.is_alive() and _answers(head):
         stopping.join(0.5)
-    if stopping.is_alive():
+    if stopping.is_alive() or (faults and not _answers(head)):
         raise ClusterError("Ray was told to end, too, and what was under way is lost; signal this process alone.")
+    if faults:
+        raise faults[0]
+    return None
+
+
+def _give_up() -> None:
+    """Of a cluster that goes on without us nothing may go on serving; our own Ray ends with this process."""
+    if os.environ.get("RAY_ADDRESS"):
+        from ray import serve as ray_serve
+
+        ray_serve.delete(NAME, _blocking=False)
 
 
 def _answers(address: str) -> bool:

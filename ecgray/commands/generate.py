@@ -27,7 +27,7 @@ _MEASURED = ("heart_rate_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtcf_ms")
 _CALLED = {
     "no_known_term": "no finding that the generator knows is named",
     "negation": "a finding is denied",
-    "finding_not_drawn": "a finding that this generator is known not to draw; its card lists them",
+    "finding_not_drawn": "a finding that this generator is known not to draw (the limits in its config.json)",
     "rate_not_followed": "a heart rate that this generator does not follow",
 }
 
@@ -130,7 +130,7 @@ def _here(command: Generate, prompt: Prompt, progress: Callable[[int, int], None
     from ecgray.commands.local import model_folder
     from ecgray.models.generator import EMBEDDED, load_generator
     from ecgray.models.loading import sampling_of
-    from ecgray.sediff.prompts import Limits, flags, understood
+    from ecgray.sediff.prompts import flags, understood
     from ecgray.service.settings import NOTICE
     from ecgray.waveform.delineator.reader import WaveReader
 
@@ -157,7 +157,7 @@ def _here(command: Generate, prompt: Prompt, progress: Callable[[int, int], None
         sampling.steps,
         sampling.sampler,
         sampling.guidance_scale,
-        tuple(flags(prompt, Limits.of(generator.details))),
+        tuple(flags(prompt, generator.limits)),
         {"age": wanted.age, "sex": wanted.sex, "heart_rate_bpm": wanted.heart_rate_bpm},
         tuple({name: each.values[name] for name in _MEASURED} for each in measured),
         _stamp(folder, generator.fingerprint),

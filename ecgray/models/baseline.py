@@ -13,7 +13,7 @@ from ecgray import __version__
 from ecgray.artifact import save_model
 from ecgray.baselines.config import BaselineConfig
 from ecgray.models.loading import batches, check_width, encode_prompts, fill, open_generator
-from ecgray.sediff.prompts import Prompt
+from ecgray.sediff.prompts import Limits, Prompt
 from ecgray.sediff.sampling_config import SamplingConfig
 from ecgray.settings import to_json
 from ecgray.text.encoders import TextEncoder, encoder_of
@@ -32,6 +32,8 @@ class BaselineGenerator:
         self.baseline, self.encoder = baseline.eval(), encoder
         self.details: dict[str, Any] = {}
         """What config.json says besides the network: data, figures and settings of the training."""
+        self.limits = Limits()
+        """What it is known not to draw."""
         self.fingerprint = ""
 
     @classmethod
@@ -48,6 +50,7 @@ class BaselineGenerator:
         fill(baseline, stored.tensors, prefix="", folder=stored.path)
         generator = cls(baseline.to(device), encoder)
         generator.details, generator.fingerprint = stored.field("details", dict), stored.fingerprint
+        generator.limits = stored.detail("limits", Limits)
         return generator
 
     def save(self, folder: Path, *, card: str, details: Mapping[str, Any]) -> None:

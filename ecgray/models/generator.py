@@ -16,7 +16,7 @@ from ecgray.models.baseline import BASELINE_KIND, BaselineGenerator
 from ecgray.models.loading import batches, check_width, encode_prompts, fill, open_generator
 from ecgray.sediff.config import VaeConfig
 from ecgray.sediff.diffusion_config import DiffusionConfig
-from ecgray.sediff.prompts import Prompt
+from ecgray.sediff.prompts import Limits, Prompt
 from ecgray.sediff.sampling_config import SamplingConfig
 from ecgray.settings import to_json
 from ecgray.text.encoders import TextEncoder, encoder_of
@@ -41,6 +41,8 @@ class Generator:
         self.vae, self.diffusion, self.encoder = vae.eval(), diffusion.eval(), encoder
         self.details: dict[str, Any] = {}
         """What config.json says besides the networks: data, figures and settings of the training."""
+        self.limits = Limits()
+        """What it is known not to draw."""
         self.fingerprint = ""
 
     @classmethod
@@ -60,6 +62,7 @@ class Generator:
             fill(network, stored.tensors, prefix=f"{name}.", folder=stored.path)
         generator = cls(vae.to(device), diffusion.to(device), encoder)
         generator.details, generator.fingerprint = stored.field("details", dict), stored.fingerprint
+        generator.limits = stored.detail("limits", Limits)
         return generator
 
     def save(self, folder: Path, *, card: str, details: Mapping[str, Any], half: bool = False) -> None:

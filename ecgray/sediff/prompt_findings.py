@@ -76,7 +76,7 @@ def read_findings(text: str) -> Findings:
         starts.add(len(words))
         for whole in re.findall(r"\w+", clause):
             shout = whole == "AT" and text.isupper()  # the word, in a text of capitals
-            words += _ABBREVIATED.get("" if shout else whole) or plain_text(whole).split()
+            words += _ABBREVIATED.get("" if shout else whole) or _words(whole)
     starts.add(len(words))
     stated: set[str] = set()
     negated: set[str] = set()
@@ -103,8 +103,21 @@ def _longest(words: list[str], at: int) -> tuple[str | None, int]:
     return None, 1
 
 
-_WORDINGS = {
-    tuple(plain_text(wording).split()): term.name for term in TERMS.values() for wording in (*term.synonyms, term.name)
-}
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(_ORDINALS.get(word, word) for word in plain_text(text).split())
+
+
+def _heart_block(words: tuple[str, ...]) -> tuple[str, ...]:
+    """An "AV block" is called a "heart block", too."""
+    for at in range(len(words)):
+        if words[at : at + 2] == ("av", "block"):
+            return (*words[:at], "heart", "block", *words[at + 2 :])
+    return words
+
+
+_ORDINALS = {"1st": "first", "2nd": "second", "3rd": "third"}
+_WRITTEN = {_words(text): term.name for term in TERMS.values() for text in (*term.synonyms, term.name)}
+_WORDINGS = {_heart_block(words): name for words, name in _WRITTEN.items()} | _WRITTEN
+_WORDINGS[("sinus", "node", "arrest")] = "sinus arrest"
 _LONGEST = max(map(len, _WORDINGS))
-_ABBREVIATED = {short: plain_text(term.name).split() for term in TERMS.values() for short in term.abbreviations}
+_ABBREVIATED = {short: _words(term.name) for term in TERMS.values() for short in term.abbreviations}

@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ecgray.errors import ConfigError
 from ecgray.sediff.prompt_findings import read_findings
@@ -117,21 +115,14 @@ def _number(pattern: re.Pattern[str], plain: str, low: float, high: float) -> tu
     return within[0] if within else None, len(within) < len(found)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """What one generator is known not to draw."""
 
-    not_drawn: frozenset[str] = frozenset()
+    not_drawn: tuple[str, ...] = ()
     """Findings that came out as something else when its drawings were looked at; narrower ones count as these."""
     rates_bpm: tuple[float, float] = (SLOWEST_BPM, FASTEST_BPM)
     """Heart rates that it follows."""
-
-    @classmethod
-    def of(cls, details: Mapping[str, Any]) -> Limits:
-        """As a model folder's details have them; none where they say nothing."""
-        found = details.get("limits", {})
-        low, high = found.get("rates_bpm", cls.rates_bpm)
-        return cls(frozenset(found.get("not_drawn", ())), (float(low), float(high)))
 
 
 def flags(prompt: Prompt, limits: Limits = Limits()) -> list[str]:
@@ -139,7 +130,7 @@ def flags(prompt: Prompt, limits: Limits = Limits()) -> list[str]:
 
     >>> flags(Prompt(text="sinus bradycardia, 150 bpm"))
     ['rate_against_text']
-    >>> flags(Prompt(text="complete heart block"), Limits(not_drawn=frozenset({"third degree av block"})))
+    >>> flags(Prompt(text="complete heart block"), Limits(not_drawn=("third degree av block",)))
     ['finding_not_drawn']
     >>> flags(Prompt(text="el paciente tiene fiebre")), flags(Prompt(text="sinus rhythm", heart_rate_bpm=75))
     (['no_known_term'], [])
@@ -158,7 +149,7 @@ def flags(prompt: Prompt, limits: Limits = Limits()) -> list[str]:
         "text_against_itself": found.against_itself,
         "negation": bool(found.negated),
         "no_known_term": not found.stated and not found.negated,
-        "finding_not_drawn": bool(found.implied & limits.not_drawn),
+        "finding_not_drawn": not found.implied.isdisjoint(limits.not_drawn),
         "rate_not_followed": rate is not None and not limits.rates_bpm[0] <= rate <= limits.rates_bpm[1],
     }
     return [name for name, holds in odd.items() if holds]

@@ -20,7 +20,7 @@ from ecgray.models.classifier import Classifier
 from ecgray.models.drawing import DrawingLoop, Order, Ticket
 from ecgray.models.generator import Generator
 from ecgray.models.loading import sampling_of
-from ecgray.sediff.prompts import Limits, flags
+from ecgray.sediff.prompts import flags
 from ecgray.service.backends import Accepted, Answered, Asked, Commission, Drawn, Explained, Progress, Stamp, stack
 from ecgray.tables import COUNTS_PER_MV, FS
 from ecgray.waveform.delineator.reader import WaveReader
@@ -125,8 +125,7 @@ class GeneratorEngine:
             guidance_scale=commission.guidance_scale,
         )
         generator.check_sampling(sampling)
-        limits = Limits.of(generator.details)
-        odd = {prompt: tuple(flags(prompt, limits)) for prompt in set(commission.prompts)}
+        odd = {prompt: tuple(flags(prompt, generator.limits)) for prompt in set(commission.prompts)}
         yield Accepted(
             sampling.steps,
             sampling.sampler,

@@ -29,7 +29,7 @@ from ecgray.service.problems import Problem, internal, of_recording
 from ecgray.service.reading import probability
 from ecgray.service.schema import checked_queries
 from ecgray.service.settings import NOTICE, UNCALIBRATED
-from ecgray.service.tensors import HEADER, Inference, read_inference, written
+from ecgray.service.tensors import JSON_ENDS, Inference, read_inference, written
 from ecgray.service.writing import until_gone
 from ecgray.tables import FS, SAMPLES
 from ecgray.waveform.record import Recording
@@ -113,45 +113,50 @@ class InferenceProtocol:
 
     async def _facts(self, model: str, version: str | None) -> dict[str, Any]:
         facts = await self.service.facts(model)
-        if version is not None and version != facts["sha256"]:
-            raise Problem(404, "not_found", "The model has no such version; GET /v2/models/MODEL names the one it has.")
+        if version not in (None, facts["sha256"]):
+            raise _no_version()
         return facts
 
     async def infer(self, request: Request, model: str, version: str | None = None) -> Response:
         """One pass."""
         await self._facts(model, version)
-        service = self.service
-        header = request.headers.get(HEADER)
+        asked = await self._read(request, model)
+        if model == "classifier":
+            outputs, stamp, parameters = await self._classify(asked)
+        else:
+            outputs, stamp, parameters = await until_gone(request.receive, self._draw(asked))
+        if version not in (None, stamp.sha256):  # replaced while the body came
+            raise _no_version()
+        return written(
+            asked, outputs, model=model, version=stamp.sha256, request_id=request_id(request), parameters=parameters
+        )
+
+    async def _read(self, request: Request, model: str) -> Inference:
+        service, header = self.service, request.headers.get(JSON_ENDS)
         if header is None:
             check_json(request)
         elif media_type(request) not in ("application/octet-stream", JSON):
             raise Problem(415, "media_unsupported", "A body with binary tensors is application/octet-stream.")
-        content = await service.body(request, service.settings.batch_bytes)
+        classifies, settings = model == "classifier", service.settings
+        content = await service.body(request, settings.batch_bytes if classifies else settings.json_bytes)
 
         def read() -> Inference:
             return read_inference(
                 content,
                 header,
-                service.settings,
+                settings,
                 inputs=_names(model, "inputs"),
                 outputs=_names(model, "outputs"),
                 parameters=_PARAMETERS[model],
             )
 
-        with (service.reading if model == "classifier" else service.writing).entered():
-            asked = await aside(read, len(content))
-        if model == "classifier":
-            outputs, stamp, parameters = await self._classify(asked)
-        else:
-            outputs, stamp, parameters = await until_gone(request.receive, self._draw(asked))
-        return written(
-            asked, outputs, model=model, version=stamp.sha256, request_id=request_id(request), parameters=parameters
-        )
+        with (service.reading if classifies else service.writing).entered():
+            return await aside(read, len(content))
 
     async def _classify(self, asked: Inference) -> tuple[dict[str, np.ndarray], Stamp, Parameters]:
         service = self.service
-        queries = checked_queries(list(asked.wanted("queries", "BYTES").value), service.settings)
-        ecg = asked.wanted("ecg", "INT16", "FP32")
+        queries = checked_queries(list(asked.tensor("queries", "BYTES").value), service.settings)
+        ecg = asked.tensor("ecg", "INT16", "FP32")
         if len(ecg.shape) != 3 or ecg.shape[1:] != (12, SAMPLES) or not 1 <= ecg.shape[0] <= service.settings.batch:
             raise Problem(
                 422, "shape_mismatch", f"ecg must be [1 to {service.settings.batch}, 12, {SAMPLES}].", field="ecg"
@@ -167,7 +172,7 @@ class InferenceProtocol:
 
     async def _draw(self, asked: Inference) -> tuple[dict[str, np.ndarray], Stamp, Parameters]:
         service = self.service
-        texts = asked.wanted("prompt", "BYTES").value
+        texts = asked.tensor("prompt", "BYTES").value
         if not 1 <= len(texts) <= service.settings.ecgs:
             raise Problem(422, "param_out_of_range", f"1 to {service.settings.ecgs} prompts are drawn.", field="prompt")
         try:
@@ -202,6 +207,10 @@ class InferenceProtocol:
         if accepted is None or drawn is None:
             raise internal()
         return accepted, drawn
+
+
+def _no_version() -> Problem:
+    return Problem(404, "not_found", "The model has no such version; GET /v2/models/MODEL names the one it has.")
 
 
 def _names(model: str, side: str) -> frozenset[str]:

@@ -20,11 +20,12 @@ from ecgray.service.core import json_answer
 from ecgray.service.problems import Problem
 from ecgray.service.settings import ServiceSettings
 
-HEADER = "inference-header-content-length"
+JSON_ENDS = "inference-header-content-length"
 _WIDTHS: dict[str, np.dtype[Any]] = {"INT16": np.dtype("<i2"), "FP32": np.dtype("<f4")}
 _MOST_TEXTS = ServiceSettings.queries
 """Of one tensor, whatever it is for."""
 _MOST_INPUTS = 8
+_LONGEST_ID = 200
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Inference:
     outputs: dict[str, bool]
     """Each output that is asked for, and whether as bytes; none asked: all."""
 
-    def wanted(self, name: str, *kinds: str) -> Tensor:
+    def tensor(self, name: str, *kinds: str) -> Tensor:
         """An input, of one of these datatypes. Raises `Problem`."""
         if name not in self.tensors:
             raise Problem(422, "param_missing", f"The input {name} is missing.", field=name)
@@ -71,11 +72,12 @@ def read_inference(
             raise Problem(400, "json_invalid", "Inference-Header-Content-Length is not where the JSON ends.")
         end = int(header)
     body = parsed(content[:end], settings)
-    if not isinstance(body, dict) or not isinstance(body.get("inputs"), list) or len(body["inputs"]) > _MOST_INPUTS:
+    given_inputs = body.get("inputs") if isinstance(body, dict) else None
+    if not isinstance(given_inputs, list) or not 1 <= len(given_inputs) <= _MOST_INPUTS:
         raise Problem(422, "param_missing", f"inputs must be a list of 1 to {_MOST_INPUTS} tensors.", field="inputs")
     rest = memoryview(content)[end:]
     found: dict[str, Tensor] = {}
-    for number, given in enumerate(body["inputs"]):
+    for number, given in enumerate(given_inputs):
         field = f"inputs[{number}]"
         name, tensor, used = _tensor(given, rest, field)
         _refuse_unless_new(name, found, inputs, field)
@@ -91,7 +93,9 @@ def read_inference(
             field="parameters",
         )
     own_id = body.get("id")
-    return Inference(own_id if isinstance(own_id, str) else None, found, own, _outputs(body, own, outputs))
+    if own_id is not None and not (isinstance(own_id, str) and len(own_id) <= _LONGEST_ID):
+        raise Problem(422, "param_invalid", f"id is no text of at most {_LONGEST_ID} letters.", field="id")
+    return Inference(own_id, found, own, _outputs(body, own, outputs))
 
 
 def _object(given: dict[str, Any], name: str, field: str) -> dict[str, Any]:
@@ -240,4 +244,4 @@ def written(
     if not tail:
         return json_answer(answer)
     head = json.dumps(answer, allow_nan=False).encode()
-    return Response(head + tail, media_type="application/octet-stream", headers={HEADER: str(len(head))})
+    return Response(head + tail, media_type="application/octet-stream", headers={JSON_ENDS: str(len(head))})

@@ -11,14 +11,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from processes import kill_tree
 
-from ecgray.cluster.serve import _told_to_end, serve
+from ecgray.cluster.serve import _stop_while_ray_lives, _told_to_end, _watched, serve
 from ecgray.errors import ArtifactError, ClusterError, ConfigError, EcgrayError
 from ecgray.models.classifier import EMBEDDED as CLASSIFIER
 from ecgray.models.generator import EMBEDDED as GENERATOR
@@ -93,6 +95,53 @@ def test_a_second_signal_waits_no_more():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_an_end_that_fails_is_no_good_end(lives: bool, monkeypatch: pytest.MonkeyPatch):
+    def stop(_: object) -> None:
+        raise RuntimeError("Serve's own")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("ecgray.cluster.serve._stop", stop)
+    with socket.socket() as head:
+        head.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(gcs_address=address))
+        if lives:
+            head.listen()
+        with pytest.raises(RuntimeError if lives else ClusterError, match="own" if lives else "signal this process"):
+            _stop_while_ray_lives(SERVE["debug"])
+
+
+def test_a_folder_that_changes_is_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+):
+    folder = tmp_path / "model"
+    shutil.copytree(CLASSIFIER, folder)
+    config = dataclasses.replace(SERVE["debug"], classifier=folder, models=("classifier",), watch_s=0.02)
+
+    def put(other: Path) -> None:
+        shutil.copytree(other, tmp_path / "new")
+        folder.rename(tmp_path / "old")
+        (tmp_path / "new").rename(folder)
+        shutil.rmtree(tmp_path / "old")
+
+    def until(holds: Callable[[], bool]) -> None:
+        patience = time.monotonic() + 20
+        while not holds():
+            assert time.monotonic() < patience
+            time.sleep(0.05)
+
+    (watch,) = _watched(config)
+    try:
+        put(GENERATOR)
+        until(lambda: "--classifier needs a 'supreme" in caplog.text)
+        assert "from now on" not in capsys.readouterr().err
+        put(CLASSIFIER)
+        until(lambda: "from now on" in capsys.readouterr().err)
+    finally:
+        watch.close()
 
 
 @pytest.mark.ray

@@ -102,7 +102,9 @@ def test_what_is_odd_is_flagged(prompt: Prompt, expected: list[str]) -> None:
     assert flags(prompt) == expected
 
 
-LIMITS = Limits.of({"limits": {"not_drawn": ["ventricular tachycardia", "asystole"], "rates_bpm": [40, 200]}})
+LIMITS = Limits(
+    not_drawn=("ventricular tachycardia", "asystole", "third degree av block", "sinus arrest"), rates_bpm=(40, 200)
+)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +112,11 @@ LIMITS = Limits.of({"limits": {"not_drawn": ["ventricular tachycardia", "asystol
     [
         (Prompt(text="VT"), ["finding_not_drawn"]),
         (Prompt(text="torsades de pointes"), ["finding_not_drawn"]),
+        (Prompt(text="3rd degree AV block"), ["finding_not_drawn"]),
+        (Prompt(text="third-degree heart block"), ["finding_not_drawn"]),
+        (Prompt(text="third degree atrioventricular block"), ["finding_not_drawn"]),
+        (Prompt(text="sinus node arrest"), ["finding_not_drawn"]),
+        (Prompt(text="1st degree heart block"), []),
         (Prompt(text="sinus tachycardia"), []),
         (Prompt(text="sinus rhythm without asystole"), ["negation"]),
         (Prompt(text="sinus bradycardia, 39 bpm"), ["rate_not_followed"]),
@@ -120,10 +127,6 @@ LIMITS = Limits.of({"limits": {"not_drawn": ["ventricular tachycardia", "asystol
 def test_what_a_generator_is_known_not_to_draw_is_flagged(prompt: Prompt, expected: list[str]) -> None:
     assert flags(prompt, LIMITS) == expected
     assert not {"finding_not_drawn", "rate_not_followed"} & set(flags(prompt))
-
-
-def test_a_generator_without_limits_has_none() -> None:
-    assert Limits.of({}) == Limits()
 
 
 def test_the_hash_tells_prompts_apart_and_holds_no_text() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from asking import CANARY, QUERIES, asked, refused
-from stand_ins import ChildService
+from asking import CANARY, QUERIES, asked, client_of, refused
+from running_service import running
+from stand_ins import ChildService, QuickReader
 from test_generating import close, drawn_alone
 
 from ecgray.leads import LEADS
@@ -105,12 +106,14 @@ def test_tensors_in_bytes_are_answered_alike_both_ways(client: httpx.Client, rec
         for asks in (
             {"parameters": {"binary_data_output": True}},
             {"outputs": [{"name": "probability", "parameters": {"binary_data": True}}]},
+            {"outputs": [{"name": "probability"}], "parameters": {"binary_data_output": True}},
         ):
             content, headers = in_bytes(asks, tensor, queries)
             found, tail = opened(client.post(INFER, content=content, headers=headers))
             assert found["outputs"][0]["parameters"] == {"binary_data_size": len(tail)}
             np.testing.assert_allclose(np.frombuffer(tail, "<f4"), own, atol=1e-5)
-        content, headers = in_bytes({}, queries, tensor)
+        plain = {"outputs": [{"name": "probability", "parameters": {"binary_data": False}}]}
+        content, headers = in_bytes(plain | {"parameters": {"binary_data_output": True}}, queries, tensor)
         found = client.post(INFER, content=content, headers=headers).json()
         np.testing.assert_allclose(found["outputs"][0]["data"], own, atol=1e-5)
     head = json.dumps(
@@ -134,12 +137,13 @@ def test_texts_of_any_language_come_in_bytes(client: httpx.Client, records: np.n
 def test_ecgs_are_drawn_as_by_v1(client: httpx.Client, backends: Backends):
     body = {
         "inputs": [text("atrial fibrillation", "atrial fibrillation", name="prompt")],
-        "parameters": {"seed": 7, "steps": 3},
+        "parameters": {"seed": 7, "steps": 3, "guidance_scale": 3},
     }
-    own = drawn_alone(backends, {"prompt": "atrial fibrillation", "n": 2, "seed": 7, "steps": 3})
+    order = {"prompt": "atrial fibrillation", "n": 2, "seed": 7, "steps": 3, "guidance_scale": 3.0}
+    own = drawn_alone(backends, order)
     found = client.post("/v2/models/generator/infer", json=body).json()
     said = found["parameters"]
-    assert (said["synthetic"], said["seed"], said["steps"]) == (True, 7, 3)
+    assert (said["synthetic"], said["seed"], said["steps"], said["guidance_scale"]) == (True, 7, 3, 3.0)
     assert json.loads(said["flags"]) == [[], []]
     (output,) = found["outputs"]
     assert (output["datatype"], output["shape"]) == ("INT16", [2, 12, 5000])
@@ -156,6 +160,9 @@ ZEROS = np.zeros((1, 12, 5000), np.int16)
 ONE = {"name": "ecg", "datatype": "INT16", "shape": [1, 12, 5000]}
 BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "no inputs": ({}, 422, "param_missing"),
+    "an empty list": ({"inputs": []}, 422, "param_missing"),
+    "a number as id": ({"inputs": [text("a"), ecg(ZEROS)], "id": 7}, 422, "param_invalid"),
+    "a long id": ({"inputs": [text("a"), ecg(ZEROS)], "id": CANARY * 50}, 422, "param_invalid"),
     "inputs as text": ({"inputs": CANARY}, 422, "param_missing"),
     "nine inputs": ({"inputs": [text("a")] * 9}, 422, "param_missing"),
     "an input that is none": ({"inputs": [CANARY]}, 422, "param_missing"),
@@ -262,6 +269,19 @@ BAD_ORDERS: dict[str, tuple[dict[str, Any], str]] = {
 def test_an_order_that_is_wrong_is_refused(name: str, client: httpx.Client):
     body, code = BAD_ORDERS[name]
     refused(client.post("/v2/models/generator/infer", json=body), 422, code)
+
+
+def test_a_generators_body_is_no_longer_than_that_of_v1(client: httpx.Client):
+    body = {"inputs": [PROMPT], "id": "a" * 2_000_000}
+    refused(client.post("/v2/models/generator/infer", json=body), 413, "payload_too_large")
+
+
+def test_a_model_that_is_replaced_while_it_is_asked_has_no_such_version(records: np.ndarray):
+    """The stand-in's answers come from another model than its facts tell of."""
+    body = {"inputs": [ecg(records[:1]), text("a")]}
+    with running(Backends(QuickReader(), None, None)) as address, client_of(address) as client:
+        assert client.post(INFER, json=body).status_code == 200
+        refused(client.post("/v2/models/classifier/versions/0/infer", json=body), 404, "not_found")
 
 
 def test_bytes_that_do_not_fit_are_refused(client: httpx.Client, child: ChildService):

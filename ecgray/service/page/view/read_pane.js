@@ -68,6 +68,7 @@ export class ReadPane {
   async doing(work) {
     this.reading.abort();
     this.reading = new AbortController();
+    this.tried = null;
     calm();
     document.body.classList.add("busy");
     try {
