@@ -99,7 +99,7 @@ class Answer:
     """In (0, 1), uncalibrated: it ranks."""
     logit: float
     flags: tuple[str, ...] = ()
-    """Why not to trust it whatever the recording is: negation, no_known_term."""
+    """Why not to trust it whatever the recording is: negation, no_known_term, term_not_learnt."""
 
 
 @dataclass(frozen=True)

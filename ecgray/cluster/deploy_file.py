@@ -37,10 +37,13 @@ def write_deploy_file(path: Path, config: ServeConfig, token_sha256: str) -> Non
             }
         ],
     }
-    path.write_text(
-        "# For `serve deploy`; checked by `python jobs/serve.py laptop --check FILE`.\n"
-        + yaml.safe_dump(content, sort_keys=False)
+    text = "# For `serve deploy`; checked by `python jobs/serve.py laptop --check FILE`.\n" + yaml.safe_dump(
+        content, sort_keys=False
     )
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}); give another --write FILE.") from None
     check_deploy_file(path)
 
 
@@ -52,10 +55,12 @@ def check_deploy_file(path: Path) -> int:
     """
     try:
         content = yaml.safe_load(path.read_text())
+        if not isinstance(content, dict):
+            raise ConfigError(f"{path} holds no settings; write one with --write FILE.")
         schema = ServeDeploySchema.model_validate(content)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}).") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is no YAML ({' '.join(str(error).split())[:160]}).") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -65,6 +70,12 @@ def check_deploy_file(path: Path) -> int:
     for number, each in enumerate(content["applications"]):
         if each["import_path"] == IMPORT_PATH:
             _check_ours(f"{path}: applications[{number}]", each.get("args") or {}, host)
+        elif each["import_path"].startswith("ecgray"):
+            raise ConfigError(
+                f"{path}: applications[{number}].import_path of ecgray is {IMPORT_PATH} and nothing else."
+            )
+    if not content["applications"]:
+        raise ConfigError(f"{path} has no application; write one with --write FILE.")
     return len(content["applications"])
 
 

@@ -30,6 +30,8 @@ def serve(config: ServeConfig, *, announce: Callable[[dict[str, Any]], None]) ->
 
     `announce` is called when all models answer.
     """
+    if config.check is not None and config.write is not None:
+        raise ConfigError("--check reads a file and --write makes one; give one of the two.")
     if config.check is not None:
         from ecgray.cluster.deploy_file import check_deploy_file
 

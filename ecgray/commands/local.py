@@ -105,6 +105,6 @@ def classified(folder: Path | None, taken: Sequence[Taken], queries: Sequence[st
     (answered,) = engine.answer([asked])
     about = {"model": stamped(answered.stamp), "notice": UNCALIBRATED}
     return [
-        {"results": results(asked.queries[0], logits), **each.described(), **about}
+        {"results": results(asked.queries[0], logits, answered.flags), **each.described(), **about}
         for each, logits in zip(taken, answered.values, strict=True)
     ]

@@ -212,14 +212,14 @@ def _refuse_odd(counts: Any, queries: Any) -> None:
 
 def _settings(stored: ModelFolder) -> tuple[SupremeConfig, PreprocessConfig]:
     known = {"kind", "version", "preset", "model", "text_encoder", "text_pooler", "text_fingerprint", "details"}
+    if "kind" in stored.config and stored.config["kind"] != KIND:
+        raise ArtifactError(f"{stored.path} holds a {stored.config['kind']!r}; a classifier needs a {KIND!r}.")
     if set(stored.config) != known:
         odd = sorted(set(stored.config) ^ known)
         raise ArtifactError(
             f"{stored.path / 'config.json'} has or lacks the field {odd[0]!r}; this version of ecgray reads exactly "
             f"{', '.join(sorted(known))}."
         )
-    if stored.config["kind"] != KIND:
-        raise ArtifactError(f"{stored.path} holds a {stored.config['kind']!r}; a classifier needs a {KIND!r}.")
     return stored.settings("model", SupremeConfig), stored.preprocessing(PreprocessConfig)
 
 

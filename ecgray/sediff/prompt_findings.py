@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ecgray.text.lexical import plain_text
 from ecgray.text.terms import TERMS, with_parents
+from ecgray.text.wording import wording_key
 
 _NEGATIONS = {("no",), ("not",), ("without",), ("denies",), ("rule", "out"), ("rules", "out"), ("absence", "of")}
 _CLAUSE_ENDS = {"but", "however", "with", "except"}
@@ -91,7 +92,19 @@ def read_findings(text: str) -> Findings:
         elif any(tuple(words[at : at + count]) in _NEGATIONS for count in (1, 2)):
             negative = True
         at += length
+    if not stated and not negated:
+        stated |= _as_a_whole(text)
     return Findings(frozenset(stated), frozenset(negated))
+
+
+def _as_a_whole(text: str) -> set[str]:
+    """The term that a text is, in the plural, in another order, or abbreviated in small letters.
+
+    >>> _as_a_whole("ST-T changes"), _as_a_whole("lbbb")
+    ({'st-t change'}, {'left bundle branch block'})
+    """
+    name = _SHORT.get(text.strip().lower()) or _KEYS.get(wording_key(text))
+    return set() if name is None else {name}
 
 
 def _longest(words: list[str], at: int) -> tuple[str | None, int]:
@@ -120,4 +133,6 @@ _WRITTEN = {_words(text): term.name for term in TERMS.values() for text in (*ter
 _WORDINGS = {_heart_block(words): name for words, name in _WRITTEN.items()} | _WRITTEN
 _WORDINGS[("sinus", "node", "arrest")] = "sinus arrest"
 _LONGEST = max(map(len, _WORDINGS))
+_KEYS = {wording_key(text): term.name for term in TERMS.values() for text in (*term.synonyms, term.name)}
+_SHORT = {short.lower(): term.name for term in TERMS.values() for short in term.abbreviations}
 _ABBREVIATED = {short: _words(term.name) for term in TERMS.values() for short in term.abbreviations}

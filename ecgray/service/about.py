@@ -29,7 +29,6 @@ PAGE_HEADERS = {
     "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-cache",
 }
-_GET = ["GET", "HEAD"]
 _KINDS = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -101,15 +100,15 @@ def router(service: Service) -> APIRouter:
     async def metrics() -> Response:
         return Response(service.meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @routes.api_route("/docs", methods=_GET, include_in_schema=False)
+    @routes.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
         return Response(_docs(request.app.openapi()).encode(), headers=PAGE_HEADERS, media_type=_KINDS[".html"])
 
-    @routes.api_route("/", methods=_GET, include_in_schema=False)
+    @routes.get("/", include_in_schema=False)
     async def index() -> Response:
         return _file(files, "index.html")
 
-    @routes.api_route("/page/{name:path}", methods=_GET, include_in_schema=False)
+    @routes.get("/page/{name:path}", include_in_schema=False)
     async def page(name: str) -> Response:
         return _file(files, name)
 

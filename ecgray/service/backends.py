@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -42,6 +42,8 @@ class Answered:
 
     values: list[Float[np.ndarray, " _"]]
     stamp: Stamp
+    flags: Mapping[str, tuple[str, ...]]
+    """Of each question: what makes an answer doubtful."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Explained:
     parts: Float[np.ndarray, "lead=12 part"]
     """What each lead and 0.1 s added."""
     stamp: Stamp
+    flags: tuple[str, ...] = ()
+    """What makes the answer doubtful."""
 
 
 @dataclass(frozen=True)

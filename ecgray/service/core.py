@@ -106,7 +106,7 @@ class Service:
         asked_at, found = self._facts.get(name, (-FACTS_S, None))
         if now - asked_at >= FACTS_S:
             try:
-                found = await self.in_time("model", model.facts(), seconds=5)
+                found = await self.in_time("model", model.facts(), seconds=FACTS_S)
             except Exception:
                 found = None
             self._facts[name] = (time.monotonic(), found)

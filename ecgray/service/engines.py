@@ -20,6 +20,7 @@ from ecgray.models.classifier import Classifier
 from ecgray.models.drawing import DrawingLoop, Order, Ticket
 from ecgray.models.generator import Generator
 from ecgray.models.loading import sampling_of
+from ecgray.models.questions import question_flags
 from ecgray.sediff.prompts import flags
 from ecgray.service.backends import Accepted, Answered, Asked, Commission, Drawn, Explained, Progress, Stamp, stack
 from ecgray.tables import COUNTS_PER_MV, FS
@@ -42,6 +43,7 @@ class ClassifierEngine:
     def __init__(self, folder: Path, *, device: str = "cpu") -> None:
         self.classifier = Classifier.load(folder, device=device)
         self.stamp, self._told = _told("classifier", folder, self.classifier.fingerprint)
+        self._learnt = frozenset(map(str, self.classifier.details.get("terms", ())))
 
     def answer(self, many: Sequence[Asked]) -> list[Answered]:
         """Each request's logits or embeddings, in one pass over all recordings."""
@@ -55,13 +57,14 @@ class ClassifierEngine:
         found, rows, parts = [], iter(logits), iter(vectors)
         for asked in many:
             values = [next(rows) for _ in asked.counts] if asked.queries else list(next(parts))
-            found.append(Answered(values, self.stamp))
+            flags = {query: question_flags(query, self._learnt) for query in set().union(*asked.queries)}
+            found.append(Answered(values, self.stamp, flags))
         return found
 
     def explain(self, counts: Int16[np.ndarray, "lead=12 time=5000"], query: str) -> Explained:
         """Where one answer comes from."""
         logit, baseline, parts = self.classifier.explain(counts, query)
-        return Explained(logit, baseline, parts, self.stamp)
+        return Explained(logit, baseline, parts, self.stamp, question_flags(query, self._learnt))
 
     def facts(self) -> dict[str, Any]:
         """What is told of it."""

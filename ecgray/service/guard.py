@@ -72,6 +72,9 @@ class Guard:
         request_id = uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         started, status = time.perf_counter(), 0
+        asked = scope["method"]
+        if asked == "HEAD":  # the server leaves the body out
+            scope = {**scope, "method": "GET"}
 
         async def answered(message: Message) -> None:
             nonlocal status
@@ -100,8 +103,8 @@ class Guard:
             took = time.perf_counter() - started
             known = unversioned(scope["path"]) if self.gate_of(scope["path"]) else "unknown"
             route: str = getattr(scope.get("route"), "path", known)
-            self.meters.answered(route, scope["method"], status, took)
-            LOG.info("%s %s %d %.1f ms %s", _method(scope), route, status, took * 1000, request_id)
+            self.meters.answered(route, asked, status, took)
+            LOG.info("%s %s %d %.1f ms %s", _method(asked), route, status, took * 1000, request_id)
 
     def _admit(self, request: Request) -> None:
         """Raise `Problem` where the request may not ask."""
@@ -164,6 +167,6 @@ def _dressed(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tu
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 
 
-def _method(scope: Scope) -> str:
+def _method(name: str) -> str:
     """A method that is known; what else a client may call one is not repeated."""
-    return scope["method"] if scope["method"] in _METHODS else "OTHER"
+    return name if name in _METHODS else "OTHER"

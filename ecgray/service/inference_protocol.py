@@ -33,12 +33,12 @@ from ecgray.service.tensors import JSON_ENDS, Inference, read_inference, written
 from ecgray.service.writing import until_gone
 from ecgray.tables import FS, SAMPLES
 from ecgray.waveform.record import Recording
-from ecgray.waveform.standard import standardise
+from ecgray.waveform.standard import StandardEcg, standardise
 
 _METADATA: dict[str, dict[str, Any]] = {
     "classifier": {
         "inputs": [
-            {"name": "ecg", "datatype": "INT16", "shape": [-1, 12, 5000]},
+            {"name": "ecg", "datatype": "INT16", "shape": [-1, 12, 5000], "parameters": {"also": "FP32, mV"}},
             {"name": "queries", "datatype": "BYTES", "shape": [-1]},
         ],
         "outputs": [{"name": "probability", "datatype": "FP32", "shape": [-1, -1]}],
@@ -162,13 +162,19 @@ class InferenceProtocol:
                 422, "shape_mismatch", f"ecg must be [1 to {service.settings.batch}, 12, {SAMPLES}].", field="ecg"
             )
         with service.reading.entered(ecg.shape[0]):
-            counts = await aside(lambda: np.stack([_standard(row) for row in ecg.value]), ecg.shape[0] * 120_000)  # type: ignore[arg-type]
+            ecgs = await aside(lambda: [_standard(row) for row in ecg.value], ecg.shape[0] * 120_000)  # type: ignore[arg-type]
+            counts = np.stack([each.counts for each in ecgs])
             answered = await service.in_time(
                 "classifying", service.reader.answer(Asked(counts, (queries,) * len(counts)))
             )
         found = np.array([[probability(logit) for logit in row.tolist()] for row in answered.values], np.float32)
         service.meters.recordings.labels("classified").inc(len(counts))
-        return {"probability": found}, answered.stamp, {"notice": UNCALIBRATED}
+        said: Parameters = {
+            "quality_flags": json.dumps([each.flags for each in ecgs]),
+            "query_flags": json.dumps([answered.flags[query] for query in queries]),
+            "notice": UNCALIBRATED,
+        }
+        return {"probability": found}, answered.stamp, said
 
     async def _draw(self, asked: Inference) -> tuple[dict[str, np.ndarray], Stamp, Parameters]:
         service = self.service
@@ -239,7 +245,7 @@ def _order(given: dict[str, Any], service: Service) -> tuple[int, int | None, st
     return seed, steps, None, None if scale is None else float(scale)
 
 
-def _standard(row: np.ndarray) -> np.ndarray:
+def _standard(row: np.ndarray) -> StandardEcg:
     try:
         if row.dtype == np.int16:
             recording = Recording(row, (1000.0,) * 12, (0,) * 12, float(FS), LEADS)
@@ -247,6 +253,6 @@ def _standard(row: np.ndarray) -> np.ndarray:
             if not np.isfinite(row).all():
                 raise EcgInputError("non_finite", "A sample is not finite; leave the recording out, or mend it.")
             recording = Recording.from_mv(row, fs=FS, names=LEADS)
-        return standardise(recording).counts
+        return standardise(recording)
     except EcgInputError as error:
         raise of_recording(error) from None

@@ -22,7 +22,7 @@ from ecgray.uploads.read import read_files, read_upload
 from ecgray.uploads.settings import UploadSettings
 from ecgray.uploads.values import read_values
 from ecgray.waveform.record import Recording
-from ecgray.waveform.standard import StandardEcg, standardise
+from ecgray.waveform.standard import SHORTEST_S, StandardEcg, standardise
 
 WINDOW_S = SAMPLES / FS
 _HARMLESS = frozenset({"leads_derived", "resampled", "first_10_s", "date_ignored", "trailing_data"})
@@ -85,6 +85,9 @@ def window(recording: Recording, options: Options, *, unit: str | None = None) -
         )
     if first:
         recording = dataclasses.replace(recording, counts=recording.counts[:, first:])
+    if first and recording.duration_s < SHORTEST_S:
+        detail = f"Less than {SHORTEST_S:g} s of the recording are left after start_s; begin earlier."
+        raise Problem(422, "too_short", detail, field="options.start_s")
     ecg = standardise(recording, allow_missing_leads=options.allow_missing_leads)
     end = min(options.start_s + WINDOW_S, duration_s)
     return Taken(ecg.counts, _input(recording, ecg, unit, duration_s, (options.start_s, end)), _quality(ecg.flags))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import numpy as np
 from fastapi import APIRouter
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ecgray.errors import EcgrayError
 from ecgray.leads import LEADS
-from ecgray.sediff.prompt_findings import read_findings
 from ecgray.service.backends import Asked
 from ecgray.service.bodies import NDJSON, check_json, check_raw, parsed
 from ecgray.service.core import WORK, Service, aside, json_answer, request_id, stamped
@@ -88,6 +87,8 @@ class Reading:
     ) -> None:
         service = self.service
 
+        file_extra = asks_file(kind)
+
         async def by_json(request: Request) -> Response:
             check_json(request)
             content = await service.body(request, service.settings.json_bytes)
@@ -101,13 +102,14 @@ class Reading:
             content = await service.body(request, service.settings.raw_bytes)
             with service.reading.entered():
                 query = request.query_params
+                _check_names(query, file_extra)
                 settings, options = upload_settings(query), options_of(query)
                 body = held(kind, {"options": options.model_dump(), **ask(request)})
                 return await reply(request, await aside(lambda: take_file(content, settings, options), WORK), body)
 
         name = path.rpartition("/")[2]
         found = answers(gives, svg=gives is None)
-        for end, endpoint, extra in (("", by_json, asks_json(kind)), ("/file", by_file, asks_file(kind))):
+        for end, endpoint, extra in (("", by_json, asks_json(kind)), ("/file", by_file, file_extra)):
             what = f"{summary}{' sent as a file' if end else ''}"
             router.post(path + end, name=name + end, summary=what, openapi_extra=extra, responses=found)(endpoint)
 
@@ -119,7 +121,7 @@ class Reading:
             {
                 "request_id": request_id(request),
                 "model": stamped(answered.stamp),
-                "results": results(queries, answered.values[0]),
+                "results": results(queries, answered.values[0], answered.flags),
                 **taken.described(),
                 "notice": UNCALIBRATED,
             }
@@ -148,7 +150,7 @@ class Reading:
                 answered = await self._answer(asked)
                 stamp = stamped(answered.stamp)
                 for entry, queries, logits in zip(good, asked.queries, answered.values, strict=True):
-                    entry["results"] = results(queries, logits)
+                    entry["results"] = results(queries, logits, answered.flags)
         return json_answer(
             {
                 "request_id": request_id(request),
@@ -200,6 +202,7 @@ class Reading:
                 "request_id": request_id(request),
                 "model": stamped(found.stamp),
                 "query": query,
+                "flags": found.flags,
                 "probability": probability(found.logit),
                 "logit": found.logit,
                 "baseline_logit": found.baseline_logit,
@@ -264,26 +267,13 @@ def _items(content: bytes, kind: str, settings: Any) -> tuple[list[Any], list[An
     return found, None
 
 
-def results(queries: tuple[str, ...], logits: np.ndarray) -> list[dict[str, Any]]:
+def results(queries: tuple[str, ...], logits: np.ndarray, flags: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
     """One entry a question."""
     pairs = zip(queries, logits.tolist(), strict=True)
     return [
-        {"query": query, "probability": probability(logit), "logit": logit, "flags": query_flags(query)}
+        {"query": query, "probability": probability(logit), "logit": logit, "flags": flags[query]}
         for query, logit in pairs
     ]
-
-
-@functools.lru_cache(maxsize=4096)
-def query_flags(query: str) -> tuple[str, ...]:
-    """What makes an answer to this question doubtful, whatever the recording is.
-
-    >>> query_flags("atrial fibrillation"), query_flags("no atrial fibrillation"), query_flags("banana split")
-    ((), ('negation',), ('no_known_term',))
-    """
-    found = read_findings(query)
-    if found.negated:
-        return ("negation",)
-    return () if found.stated else ("no_known_term",)
 
 
 def probability(logit: float) -> float:
@@ -296,6 +286,13 @@ def probability(logit: float) -> float:
         return 1 / (1 + math.exp(-logit))
     small = math.exp(max(logit, -700.0)) if logit > -745 else 0.0
     return small / (1 + small)
+
+
+def _check_names(query: QueryParams, extra: dict[str, Any]) -> None:
+    """A setting that is misspelt must not be passed over."""
+    known = [each["name"] for each in extra["parameters"]]
+    if not query.keys() <= set(known):
+        raise Problem(422, "param_unknown", f"A query parameter is not known; taken are {', '.join(known)}.")
 
 
 def _ask_nothing(request: Request) -> dict[str, Any]:

@@ -147,10 +147,14 @@ class Generate(_Strict):
     sex: Literal["F", "M"] | None = None
     heart_rate: FiniteFloat | None = Field(None, ge=20, le=300, description="Beats per minute.", examples=[52])
     n: Whole = Field(1, ge=1, le=ServiceSettings.ecgs, description="ECGs.")
-    steps: Whole | None = Field(None, ge=1, le=ServiceSettings.steps, description="Of the sampler; the model's own.")
+    steps: Annotated[Whole, Field(ge=1, le=ServiceSettings.steps)] | None = Field(
+        None, description="Of the sampler; the model's own."
+    )
     sampler: Literal["ddpm", "ddim", "dpm++", "sde-dpm++"] | None = None
     guidance_scale: FiniteFloat | None = Field(None, ge=0, le=20, description="1 follows the prompt.")
-    seed: Whole | None = Field(None, ge=0, le=_LARGEST_SEED, description="The same seed draws the same ECGs.")
+    seed: Annotated[Whole, Field(ge=0, le=_LARGEST_SEED)] | None = Field(
+        None, description="The same seed draws the same ECGs."
+    )
     format: Format = "json"
 
 
@@ -191,7 +195,7 @@ class ResultOut(BaseModel):
     query: str
     probability: float
     logit: float
-    flags: list[str] = Field(description="negation, no_known_term: the classifier knows findings, not sentences.")
+    flags: list[str] = Field(description="negation, no_known_term, term_not_learnt: do not trust such an answer.")
 
 
 class _Answer(BaseModel):
@@ -260,6 +264,7 @@ class ExplainedOut(_Answer):
 
     model: StampOut
     query: str
+    flags: list[str]
     probability: float
     logit: float
     baseline_logit: float
@@ -312,7 +317,7 @@ _RANGES = ("greater_than", "less_than", "too_long", "too_short", "int_parsing_si
 
 def _fault(error: ValidationError, field: str) -> Problem:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    kind, place, said = first["type"], [*first["loc"]], first["msg"].lower()
+    kind, place, said = first["type"], [*first["loc"]], first["msg"][:1].lower() + first["msg"][1:]
     if kind == "extra_forbidden":  # its name is the client's
         name = _place(field, place[:-1])
         return Problem(422, "param_unknown", f"{name or 'The body'} has a field that is not known.", field=name or None)

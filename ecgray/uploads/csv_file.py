@@ -48,7 +48,7 @@ class _Column(NamedTuple):
 def read_csv(content: bytes, *, fs: float | None, unit: str | None) -> Recording:
     """Read a table with a column a lead. Columns that are no leads and no time are passed over.
 
-    A column's own unit goes before `unit`. An empty cell and NaN are a missing sample. Raises `EcgInputError`.
+    A `unit` must not contradict a column's own. An empty cell and NaN are a missing sample. Raises `EcgInputError`.
     """
     line, body = _split(_text(content))
     separator = max(",;\t", key=line.count)
@@ -56,6 +56,8 @@ def read_csv(content: bytes, *, fs: float | None, unit: str | None) -> Recording
     leads = list(find_leads([column.name for column in columns]).values())
     time = next((place for place, column in enumerate(columns) if column.seconds is not None), None)
     per_mv = [units_per_mv(_needed(columns[place].unit or unit)) for place in leads]
+    if unit is not None and any(each != units_per_mv(unit) for each in per_mv):
+        raise EcgInputError("param_invalid", "A column's name says another unit than is stated; leave the unit out.")
     if fs is None and time is None:
         raise missing("fs", "a csv without a column of time")
     table = _numbers(body, separator, len(columns), leads if time is None else [*leads, time])

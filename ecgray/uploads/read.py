@@ -35,11 +35,11 @@ def read_upload(content: bytes, settings: UploadSettings) -> Recording:
     """Read one file: a zip of a WFDB record, an array (npy), a table (csv) or EDF. Raises `EcgInputError`."""
     check_size(len(content))
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return read_record(unpack(content), strict=settings.strict)
+        return _as_stated(read_record(unpack(content), strict=settings.strict), settings)
     if content.startswith(b"\x93NUMPY"):
         return read_npy(content, fs=settings.fs, unit=settings.unit, leads=settings.leads)
     if content.startswith(b"0       "):
-        return read_edf(content)
+        return _as_stated(read_edf(content), settings)
     for kind, start in _FOREIGN.items():
         if re.match(start, content):
             raise _unsupported(f"{kind}, which is not read here")
@@ -65,6 +65,15 @@ def read_files(files: Mapping[str, bytes], settings: UploadSettings) -> Recordin
     if not others and not name.lower().endswith(".hea"):
         return read_upload(content, settings)
     return read_record(files, strict=settings.strict)
+
+
+def _as_stated(recording: Recording, settings: UploadSettings) -> Recording:
+    """Raise where what is stated of a recording that says it itself is something else."""
+    if settings.fs is not None and abs(settings.fs / recording.fs - 1) > 1e-6:
+        raise EcgInputError("param_invalid", "The recording says another sampling rate than is stated; leave fs out.")
+    if settings.leads is not None and settings.leads != tuple(recording.names):
+        raise EcgInputError("param_invalid", "The recording names other leads than are stated; leave leads out.")
+    return recording
 
 
 def _unsupported(found: str) -> EcgInputError:

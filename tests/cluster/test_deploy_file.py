@@ -48,6 +48,7 @@ def test_what_is_written_is_what_was_meant(written: Path):
         (TOKEN, "''", "without a token"),
         ("import_path", "import_pth", "import_path|import_pth"),
         ("applications:", "applications: [}", "is no YAML"),
+        ("serving:build", "servin:build", r"applications\[0\].import_path of ecgray is ecgray.cluster.serving:build"),
     ],
 )
 def test_what_is_wrong_is_said(written: Path, old: str, new: str, said: str):
@@ -69,3 +70,24 @@ def test_keys_of_deployments_are_looked_at_too(written: Path):
 def test_a_file_that_is_not_there(tmp_path: Path):
     with pytest.raises(ConfigError, match="cannot be read"):
         check_deploy_file(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "holds no settings"),
+        (b"applications: []", "has no application"),
+        (b"PK\x03\x04\xff\xfe", "is no YAML"),
+        (b"- a", "holds no settings"),
+    ],
+)
+def test_what_is_no_such_file(tmp_path: Path, content: bytes, said: str):
+    (tmp_path / "x").write_bytes(content)
+    with pytest.raises(ConfigError, match=said):
+        check_deploy_file(tmp_path / "x")
+
+
+def test_where_nothing_can_be_written(tmp_path: Path):
+    for path in (tmp_path, tmp_path / "none" / "x.yaml"):
+        with pytest.raises(ConfigError, match="cannot be written"):
+            write_deploy_file(path, SERVE["paper"], TOKEN)

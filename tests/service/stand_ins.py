@@ -26,7 +26,11 @@ class QuickReader:
 
     async def answer(self, asked: Asked) -> Answered:
         values = [np.array([len(query) for query in queries], np.float32) for queries in asked.queries]
-        return Answered(values if any(asked.queries) else [np.zeros(8, np.float32) for _ in asked.counts], STAMP)
+        return Answered(
+            values if any(asked.queries) else [np.zeros(8, np.float32) for _ in asked.counts],
+            STAMP,
+            {query: () for queries in asked.queries for query in queries},
+        )
 
     async def explain(self, counts: np.ndarray, query: str) -> Explained:
         return Explained(1.0, 0.0, np.zeros((12, 100), np.float32), STAMP)

@@ -93,6 +93,17 @@ def test_what_the_generator_does_not_draw_is_flagged(client: httpx.Client):
     assert json.loads(said["flags"]) == [["finding_not_drawn"], []]
 
 
+@pytest.mark.parametrize("kind", ["wfdb", "npy", "svg"])
+def test_a_file_says_what_it_does_not_show(kind: str, client: httpx.Client):
+    answer = client.post("/v1/generate", json=ORDER | {"prompt": "ventricular tachycardia", "format": kind})
+    assert answer.headers["x-ecgray-flags"] == "finding_not_drawn"
+    content = answer.content
+    if kind == "wfdb":
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            content = archive.read("synthetic-7-0.hea")
+    assert (b"finding_not_drawn" in content) == (kind != "npy")
+
+
 def test_what_is_not_measured_has_a_reason(backends: Backends):
     flat = Backends(None, backends.measurer, StandInWriter())
     with running(flat) as address, client_of(address) as client:

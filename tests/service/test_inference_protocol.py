@@ -89,6 +89,10 @@ def test_tensors_in_json_are_answered_as_v1_does(client: httpx.Client, records: 
     found = client.post(INFER, json=body).json()
     assert len(found["id"]) == 32
     assert "Research use only" in found["parameters"]["notice"]
+    doubtful = client.post(INFER, json={"inputs": [inputs["counts"], text("no LBBB", "banana", "abnormal ecg", "AF")]})
+    said = doubtful.json()["parameters"]
+    assert json.loads(said["query_flags"]) == [["negation"], ["no_known_term"], ["term_not_learnt"], []]
+    assert len(json.loads(said["quality_flags"])) == 2
     versioned = f"/v2/models/classifier/versions/{found['model_version']}/infer"
     assert client.post(versioned, json=body).json()["outputs"] == found["outputs"]
     refused(client.post(f"/v2/models/classifier/versions/{CANARY}/infer", json=body), 404, "not_found")

@@ -246,12 +246,12 @@ def test_nothing_of_a_query_string_is_repeated(child: ChildService):
         wrong = {"fs": CANARY, "start_s": CANARY, "strict": CANARY, "allow_missing_leads": CANARY, "unit": CANARY}
         wrong |= {"speed_mm_s": CANARY, "gain_mm_mv": CANARY}
         for name, value in wrong.items():
-            path = "/v1/plot/file" if "_mm_" in name else "/v1/classify/file"
-            answer = client.post(
-                path, params={"q": "a", name: value}, content=b"x", headers={"content-type": "text/csv"}
-            )
+            path, q = ("/v1/plot/file", {}) if "_mm_" in name else ("/v1/classify/file", {"q": "a"})
+            answer = client.post(path, params={**q, name: value}, content=b"x", headers={"content-type": "text/csv"})
             refused(answer, 422, "units_unknown" if name == "unit" else "param_invalid")
         for name, value in {"fs": "nan", "start_s": "-1", "layout": CANARY, "title": CANARY * 9}.items():
             path = "/v1/plot/file" if name in ("layout", "title") else "/v1/classify/file"
             answer = client.post(path, params={name: value}, content=b"x", headers={"content-type": "text/csv"})
             refused(answer, 422, "param_out_of_range")
+        answer = client.post("/v1/embed/file", params={CANARY: "1"}, content=b"x", headers={"content-type": "text/csv"})
+        refused(answer, 422, "param_unknown")

@@ -213,8 +213,9 @@ def test_measurements_are_the_delineators_own(client: httpx.Client, records: np.
 
 def test_what_leads_and_times_added_adds_up_to_the_answer(client: httpx.Client, records: np.ndarray):
     for counts in records[:3]:
-        for query in QUERIES[:2]:
+        for query, flags in ((QUERIES[0], []), (f"no {QUERIES[1]}", ["negation"])):
             answer = client.post("/v1/explain", json={"ecg": packed(counts), "query": query})
+            assert answer.json()["flags"] == flags
             found = answer.json()
             parts = np.array(found["contributions"])
             assert parts.shape == (12, 100)
@@ -308,7 +309,7 @@ def test_the_service_tells_what_it_is(client: httpx.Client, backends: Backends):
     assert 'ecgray_requests_total{method="GET",route="/version",status="200"}' in metrics
     for path in ("/docs", "/openapi.json"):
         assert client.get(path).status_code == 200
-    for path in ("/", "/docs", "/page/main.js"):
+    for path in ("/", "/docs", "/page/main.js", "/metrics", "/version", "/v2/health/ready", "/v1/models"):
         looked = client.head(path)
         assert (looked.status_code, looked.content) == (200, b"")
         assert looked.headers["content-type"] == client.get(path).headers["content-type"]

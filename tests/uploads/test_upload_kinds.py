@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from upload_cases import COUNTS, CSV, HELD, MV, NONE, NPY, NPY_MV
 from uploads import csv_bytes, edf_bytes, listed, npy_bytes, packed, same, wfdb_files, zip_bytes
 
+from ecgray.errors import EcgInputError
 from ecgray.leads import LEADS
 from ecgray.uploads.arrays import recording_of
 from ecgray.uploads.edf_file import edf_header
@@ -164,6 +165,28 @@ def test_a_table_may_be_spelt_in_many_ways(text: bytes):
 def test_a_unit_that_is_stated_holds_for_columns_without_one():
     text = csv_bytes(COUNTS, line=",".join(LEADS))
     assert np.array_equal(standard(read_upload(text, UploadSettings(fs=500, unit="uV"))), COUNTS)
+
+
+@pytest.mark.parametrize(
+    ("content", "stated"),
+    [
+        (zip_bytes(HELD), {"fs": 250}),
+        (zip_bytes(HELD), {"leads": LEADS[::-1]}),
+        (edf_bytes(COUNTS), {"fs": 499.9}),
+        (edf_bytes(COUNTS), {"leads": ("I",)}),
+        (csv_bytes(MV, fs=500), {"unit": "uV"}),
+    ],
+)
+def test_what_contradicts_the_file_is_refused(content: bytes, stated: dict[str, Any]):
+    with pytest.raises(EcgInputError) as refused:
+        read_upload(content, UploadSettings(**stated))
+    assert refused.value.code == "param_invalid"
+
+
+def test_what_is_stated_as_the_file_says_it_is_taken():
+    for content in (zip_bytes(HELD), edf_bytes(COUNTS)):
+        stated = UploadSettings(fs=500, unit="uV", leads=read_upload(content, NONE).names)
+        assert same(read_upload(content, stated), read_upload(content, NONE))
 
 
 def test_an_empty_line_of_a_single_column_is_a_missing_sample():

@@ -118,6 +118,7 @@ export function questionDoubt(flag) {
   const said = {
     negation: "a denial: the words are taken for the finding",
     no_known_term: "names no finding that is known",
+    term_not_learnt: "a finding that the classifier was not trained on",
   };
   return said[flag] ?? flag;
 }
