@@ -13,6 +13,7 @@ from ecgray import __version__
 from ecgray.artifact import save_model
 from ecgray.baselines.config import BaselineConfig
 from ecgray.models.loading import batches, check_width, encode_prompts, fill, open_generator
+from ecgray.sediff.assumptions import with_assumptions
 from ecgray.sediff.prompts import Limits, Prompt
 from ecgray.sediff.sampling_config import SamplingConfig
 from ecgray.settings import to_json
@@ -101,10 +102,11 @@ class BaselineGenerator:
 
         config = self.baseline.config
         numbers = np.arange(len(prompts)) if index is None else index
+        asked = with_assumptions(prompts, seed, numbers)
         found = [np.zeros((0, 12, 5000), np.float32)]
         for rows in batches(len(prompts), batch_size):
             keys = stream_keys(seed, torch.from_numpy(numbers[rows].astype(np.int64)).to(self.device))
-            told = encode_prompts([prompts[row] for row in rows.tolist()], self.encoder, config.condition)
+            told = encode_prompts([asked[row] for row in rows.tolist()], self.encoder, config.condition)
             drawn = self.baseline.draw(told.to(self.device), keys, sampling or config.sampling, progress=progress)
             found.append(drawn.float().cpu().numpy())
         return np.concatenate(found)[: len(prompts)]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int16
 
+from ecgray.sediff.assumptions import with_assumptions
 from ecgray.sediff.prompts import Prompt
 from ecgray.sediff.sampling_config import SamplingConfig
 
@@ -168,8 +169,9 @@ class DrawingLoop:
             generator, order = ticket.generator or self.generator, ticket.order
             try:
                 with torch.inference_mode(), torch.autocast(generator.device.type, torch.bfloat16, self.bf16):
-                    keys = stream_keys(order.seed, torch.arange(len(order.prompts), device=generator.device))
-                    condition = generator.condition(order.prompts)
+                    numbers = np.arange(len(order.prompts))
+                    keys = stream_keys(order.seed, torch.from_numpy(numbers).to(generator.device))
+                    condition = generator.condition(with_assumptions(order.prompts, order.seed, numbers))
                     drawing = Drawing(generator.diffusion, condition, keys, order.sampling)
             except Exception as error:  # a fault of one order must not end the others'
                 _tell(ticket, ticket.drawn, error, generator.fingerprint)

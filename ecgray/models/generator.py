@@ -14,6 +14,7 @@ from ecgray.artifact import save_model
 from ecgray.errors import ConfigError
 from ecgray.models.baseline import BASELINE_KIND, BaselineGenerator
 from ecgray.models.loading import batches, check_width, encode_prompts, fill, open_generator
+from ecgray.sediff.assumptions import with_assumptions
 from ecgray.sediff.config import VaeConfig
 from ecgray.sediff.diffusion_config import DiffusionConfig
 from ecgray.sediff.prompts import Limits, Prompt
@@ -122,8 +123,9 @@ class Generator:
     ) -> Float[Tensor, "ecg latent step"]:
         """One scaled latent a prompt: what `generate` decodes.
 
-        Latent number n depends on its prompt, on `seed` and on `index[n]` (n itself by default). Of several batches the
-        last is filled up, so that all have one size: the same sums are then rounded in the same way.
+        Latent number n depends on its prompt, on `seed` and on `index[n]` (n itself by default); a prompt without rate
+        and rhythm is drawn at a usual rate (`ecgray.sediff.assumptions`). Of several batches the last is filled up, so
+        that all have one size: the same sums are then rounded in the same way.
         """
         import torch
 
@@ -131,10 +133,11 @@ class Generator:
         from ecgray.sediff.sampling import sample
 
         numbers = np.arange(len(prompts)) if index is None else index
+        told = with_assumptions(prompts, seed, numbers)
         found = []
         for rows in batches(len(prompts), batch_size):
             keys = stream_keys(seed, torch.from_numpy(numbers[rows].astype(np.int64)).to(self.device))
-            condition = self.condition([prompts[row] for row in rows.tolist()])
+            condition = self.condition([told[row] for row in rows.tolist()])
             found.append(
                 sample(self.diffusion, condition, keys, sampling or SamplingConfig(), bf16=bf16, progress=progress)
             )

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from ecgray.errors import ConfigError
 from ecgray.leads import frontal_residual
+from ecgray.sediff.assumptions import assumed_rate
 from ecgray.sediff.prompts import Prompt, understood
 from ecgray.service.backends import Accepted, Commission, Drawn, Progress, Stamp
 from ecgray.service.bodies import check_json, parsed
@@ -155,6 +156,7 @@ class Writing:
                 {
                     "index": number,
                     "ecg": as_values(counts),
+                    "assumed": {"heart_rate_bpm": assumed_rate(prompt, seed, number)},
                     **measured[number],
                     "identity_residual_uv": residual_uv(counts),
                 }

@@ -179,8 +179,12 @@ def test_a_null_is_a_dash_with_its_reason(logic):
     assert logic.run("askedAgainst(48, 47.2)") == {"text": "48 asked, 47 bpm measured (\u22121)", "far": False}
     assert logic.run("askedAgainst(48, 60)")["far"]
     assert logic.run("askedAgainst(null, 60)") == {"text": "60 bpm (none asked)", "far": False}
+    said = logic.run("askedAgainst(null, 61, {assumed: 70})")
+    assert said == {"text": "70 assumed, 61 bpm measured (\u22129)", "far": True}
     assert logic.run("askedAgainst(null, null)") == {"text": "not measured", "far": False}
-    assert logic.run("askedAgainst(60, null, 'no_beat')")["text"] == "60 asked, not measured (no QRS was found)"
+    assert (
+        logic.run("askedAgainst(60, null, {reason: 'no_beat'})")["text"] == "60 asked, not measured (no QRS was found)"
+    )
 
 
 def test_leads_are_listed_as_people_say_them(logic):

@@ -84,8 +84,15 @@ export function listedLeads(leads) {
   return parts.join(", ");
 }
 
-/** A heart rate that was asked beside the one measured: `{text, far}`; far where they differ by over 10 % and 5 bpm. */
-export function askedAgainst(asked, measured, reason = "") {
+/**
+ * A heart rate that was asked, or assumed where none was, beside the one measured: `{text, far}`; far where they differ by
+ * over 10 % and 5 bpm.
+ */
+export function askedAgainst(asked, measured, { reason = "", assumed = null } = {}) {
+  if ((asked ?? null) === null && assumed !== null) {
+    const { text, far } = askedAgainst(assumed, measured, { reason });
+    return { text: text.replace("asked", "assumed"), far };
+  }
   if (measured === null || measured === undefined) {
     const before = asked === null || asked === undefined ? "" : `${Math.round(asked)} asked, `;
     return { text: `${before}not measured${reason && ` (${explainedReason(reason)})`}`, far: false };

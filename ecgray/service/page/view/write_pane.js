@@ -205,7 +205,10 @@ export class WritePane {
 
   checks(one, residual) {
     const wanted = this.answer.asked;
-    const rate = askedAgainst(wanted.heart_rate_bpm, one.measured.heart_rate_bpm, one.reasons?.heart_rate_bpm);
+    const rate = askedAgainst(wanted.heart_rate_bpm, one.measured.heart_rate_bpm, {
+      reason: one.reasons?.heart_rate_bpm,
+      assumed: one.assumed?.heart_rate_bpm,
+    });
     const most = Math.max(residual.aVR, residual.aVL, residual.aVF);
     const held = residual.III === 0 && most <= 1;
     const rows = [["Heart rate", rate.text, rate.far]];
