@@ -21,6 +21,8 @@ from ecgray.service.settings import in_url, token_hash
 from ecgray.service.watching import Watch
 
 NAME = "ecgray"
+_KNOWN_S = 10.0
+"""Seconds in which a new handle must have heard of the replicas."""
 _OFF = {"RAY_USAGE_STATS_ENABLED": "0", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 """Nothing is told to anybody, and nothing fetched."""
 
@@ -220,10 +222,26 @@ def _stop(config: ServeConfig) -> None:
     """The app first, while its models still answer: Serve ends all deployments at once."""
     from ray import serve as ray_serve
 
-    with contextlib.suppress(Exception):  # a front that is just being replaced has nothing to finish
-        ray_serve.get_deployment_handle("Front", NAME).broadcast("drain").results(timeout_s=config.drain_s + 10)
+    _drain(config)
     ray_serve.delete(NAME)
     ray_serve.shutdown()
+
+
+def _drain(config: ServeConfig) -> None:
+    """Have every replica of the app finish what is under way. A handle that is new may not know them for a moment."""
+    from ray import serve as ray_serve
+    from ray.serve.exceptions import DeploymentUnavailableError
+
+    patience = time.monotonic() + _KNOWN_S
+    front = ray_serve.get_deployment_handle("Front", NAME)
+    while time.monotonic() < patience:
+        try:
+            front.broadcast("drain").results(timeout_s=config.drain_s + 10)
+            return
+        except DeploymentUnavailableError:
+            time.sleep(0.1)
+        except Exception:  # a front that is just being replaced has nothing to finish
+            return
 
 
 @contextlib.contextmanager
