@@ -179,6 +179,8 @@ class Explained:
     step_s: float
     """Seconds a part."""
     contributions: Float64[np.ndarray, "lead part"]
+    flags: tuple[str, ...]
+    """Why not to trust the answer: as in `Result`."""
     input: Input
     quality: Quality
     model: ModelInfo
@@ -195,6 +197,7 @@ class Explained:
             tuple(values["leads"]),
             float(values["step_s"]),
             np.array(values["contributions"], np.float64),
+            tuple(values.get("flags", ())),
             *_about(values),
             _model(values),
             _id(values),
@@ -270,6 +273,7 @@ class Generated:
             "drawn by a generator; no recording of a person; research use only",
             f"model {self.model.name} {self.model.version} {self.model.sha256}",
             f"sampler {self.sampler} steps {self.steps} guidance {self.guidance_scale:g}",
+            *([f"flags {' '.join(self.flags)}"] if self.flags else []),
         ]
         return [
             write_record(

@@ -78,7 +78,7 @@ def _own_folder() -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         except BaseException:
-            owner.unlink()  # so that it stays
+            owner.unlink(missing_ok=True)  # so that it stays
             print(f"ray: what it logged is in {folder}", file=sys.stderr)
             raise
     shutil.rmtree(folder, ignore_errors=True)

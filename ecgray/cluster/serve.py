@@ -240,8 +240,10 @@ def _drain(config: ServeConfig) -> None:
             return
         except DeploymentUnavailableError:
             time.sleep(0.1)
-        except Exception:  # a front that is just being replaced has nothing to finish
+        except Exception as error:  # as where a front is just being replaced
+            print(f"serve: the app did not finish what was under way ({type(error).__name__})", file=sys.stderr)
             return
+    print("serve: no replica of the app was found, to finish what was under way", file=sys.stderr)
 
 
 @contextlib.contextmanager

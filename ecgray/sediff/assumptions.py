@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,18 +24,31 @@ RATE_BPM, SPREAD_BPM = 72.0, 10.0
 SLOWEST_USUAL_BPM, FASTEST_USUAL_BPM = 60.0, 99.0
 _RHYTHMS = {"rhythm", "pacing"}
 """Groups of terms that say what sets the pace, or how it is disturbed."""
+_IRREGULAR = {"second degree av block", "third degree av block", "high-grade av block"} | {
+    "variable av block",
+    "intermittent av block",
+}
+"""Findings of other groups, and all below them, that say so, too."""
+_PACE = re.compile(
+    r"\b(?:rates?|bpm|hr|rhythms?|rhythmic|(?:ir)?regular\w*|tachy\w*|brady\w*|fast\w*|slow\w*|rapid\w*|pac(?:ed?|ing)"
+    r"|pacemaker|a[ -]fib\w*|fib\w*|flutter\w*|asystol\w*|arrest|pauses?|escape|ectop\w*|extrasystol\w*|beats?"
+    r"|\w*arrhythm\w*|dysrhythm\w*|premature)\b|\d\s*/\s*min",
+    re.IGNORECASE,
+)
+"""Words that say something of it, where no term does."""
 
 
 @functools.lru_cache(maxsize=4096)
-def says_no_rhythm(text: str) -> bool:
-    """Whether findings stand in a text, and none of them, stated or denied, is one of rhythm or pacing.
+def says_rhythm(text: str) -> bool:
+    """Whether a text says, or denies, anything of rate or rhythm, in a term or in a word.
 
-    >>> says_no_rhythm("left bundle branch block"), says_no_rhythm("AF"), says_no_rhythm("el paciente tiene fiebre")
-    (True, False, False)
+    >>> says_rhythm("left bundle branch block"), says_rhythm("Afib with LBBB"), says_rhythm("LVH, irregular")
+    (False, True, True)
     """
     found = read_findings(text)
-    groups = {TERMS[name].group for name in with_parents(found.stated | found.negated)}
-    return bool(found.stated) and groups.isdisjoint(_RHYTHMS)
+    names = set(with_parents(found.stated | found.negated))
+    terms = any(TERMS[name].group in _RHYTHMS for name in names) or not names.isdisjoint(_IRREGULAR)
+    return terms or _PACE.search(text) is not None
 
 
 def assumed_rate(prompt: Prompt, seed: int, number: int) -> float | None:
@@ -43,7 +57,9 @@ def assumed_rate(prompt: Prompt, seed: int, number: int) -> float | None:
     >>> assumed_rate(Prompt(text="normal ecg"), 7, 0), assumed_rate(Prompt(text="normal ecg, 80 bpm"), 7, 0)
     (72.0, None)
     """
-    if understood(prompt).heart_rate_bpm is not None or not says_no_rhythm(prompt.text):
+    if understood(prompt).heart_rate_bpm is not None or not read_findings(prompt.text).stated:
+        return None
+    if says_rhythm(prompt.text) or says_rhythm(prompt.experience):
         return None
     rate = np.random.default_rng((seed, number)).normal(RATE_BPM, SPREAD_BPM)
     return float(np.clip(np.round(rate), SLOWEST_USUAL_BPM, FASTEST_USUAL_BPM))

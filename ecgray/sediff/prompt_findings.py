@@ -77,7 +77,10 @@ def read_findings(text: str) -> Findings:
         starts.add(len(words))
         for whole in re.findall(r"\w+", clause):
             shout = whole == "AT" and text.isupper()  # the word, in a text of capitals
-            words += _ABBREVIATED.get("" if shout else whole) or _words(whole)
+            small = whole.lower()
+            words += (
+                _ABBREVIATED.get("" if shout else whole) or _SMALL.get(small) or _SMALL.get(small[:-1]) or _words(whole)
+            )
     starts.add(len(words))
     stated: set[str] = set()
     negated: set[str] = set()
@@ -136,3 +139,9 @@ _LONGEST = max(map(len, _WORDINGS))
 _KEYS = {wording_key(text): term.name for term in TERMS.values() for text in (*term.synonyms, term.name)}
 _SHORT = {short.lower(): term.name for term in TERMS.values() for short in term.abbreviations}
 _ABBREVIATED = {short: _words(term.name) for term in TERMS.values() for short in term.abbreviations}
+_NO_WORDS = (
+    "af afib afl aflt avb avnrt avrt bbb clbbb crbbb ilbbb irbbb ivcd lafb lbbb lpfb lvh nsr nstemi nsvt pac paf psvt "
+    "pvc rbbb rvh stemi svt vf vfib vpb vpc vt vtach wpw"
+)
+"""Abbreviations that are no word in small letters either, as "at", "pace" and "dig" are; an s may follow."""
+_SMALL = {small: _ABBREVIATED[small.upper()] for small in _NO_WORDS.split()}

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from ecgray import __version__
 from ecgray.errors import ConfigError, EcgInputError
 from ecgray.leads import LEADS
+from ecgray.sediff.assumptions import assumed_rate
 from ecgray.sediff.prompts import Prompt
 from ecgray.service.backends import Accepted, Asked, Commission, Drawn, Stamp
 from ecgray.service.bodies import JSON, check_json, media_type
@@ -200,6 +201,9 @@ class InferenceProtocol:
             "sampler": accepted.sampler,
             "guidance_scale": accepted.guidance_scale,
             "flags": json.dumps(accepted.flags),
+            "assumed_bpm": json.dumps(
+                [assumed_rate(prompt, commission.seed, number) for number, prompt in enumerate(prompts)]
+            ),
             "notice": NOTICE,
         }
         return {"ecg": drawn.counts}, drawn.stamp, said

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 
 from ecgray.errors import EcgInputError
+from ecgray.leads import find_leads
 from ecgray.uploads.csv_file import read_csv
 from ecgray.uploads.edf_file import read_edf
 from ecgray.uploads.npy_file import read_npy
@@ -45,7 +47,8 @@ def read_upload(content: bytes, settings: UploadSettings) -> Recording:
             raise _unsupported(f"{kind}, which is not read here")
     if not content or (_CONTROL.search(content[:4096]) and not content.startswith(_WIDE)):
         raise _unsupported("nothing that is known here")
-    return read_csv(content, fs=settings.fs, unit=settings.unit)
+    found = read_csv(content, fs=settings.fs, unit=settings.unit)
+    return _as_stated(found, dataclasses.replace(settings, fs=None))
 
 
 def read_files(files: Mapping[str, bytes], settings: UploadSettings) -> Recording:
@@ -71,7 +74,7 @@ def _as_stated(recording: Recording, settings: UploadSettings) -> Recording:
     """Raise where what is stated of a recording that says it itself is something else."""
     if settings.fs is not None and abs(settings.fs / recording.fs - 1) > 1e-6:
         raise EcgInputError("param_invalid", "The recording says another sampling rate than is stated; leave fs out.")
-    if settings.leads is not None and settings.leads != tuple(recording.names):
+    if settings.leads is not None and find_leads(settings.leads) != find_leads(recording.names):
         raise EcgInputError("param_invalid", "The recording names other leads than are stated; leave leads out.")
     return recording
 

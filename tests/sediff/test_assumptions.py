@@ -28,11 +28,32 @@ NORMAL = Prompt(text="normal ecg")
         Prompt(text="frequent PVCs"),
         Prompt(text="tachycardia"),
         Prompt(text="Der Patient hat Fieber"),
+        Prompt(text="Afib with LBBB"),
+        Prompt(text="LVH in afib"),
+        Prompt(text="svt with RBBB"),
+        Prompt(text="rbbb, svt"),
+        Prompt(text="LBBB with fast rate"),
+        Prompt(text="LVH with heart rate of about 150"),
+        Prompt(text="LVH, bradycardic"),
+        Prompt(text="LVH, irregular"),
+        Prompt(text="variable av block"),
+        Prompt(text="second degree av block, type two"),
+        Prompt(text="complete heart block"),
+        Prompt(text="LVH", experience="atrial fibrillation with rapid ventricular response"),
     ],
 )
 def test_what_is_said_is_not_assumed(prompt: Prompt):
     assert assumed_rate(prompt, 1, 0) is None
     assert with_assumptions([prompt], 1, np.array([0])) == [prompt]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["normal ecg", "lbbb", "no lbbb, LVH", "first degree AV block", "inferior mi, left axis deviation", "prolonged QT"],
+)
+def test_what_is_not_said_is_assumed(text: str):
+    assert assumed_rate(Prompt(text=text), 1, 0) is not None
+    assert assumed_rate(Prompt(text=text, experience="left ventricular hypertrophy"), 1, 0) is not None
 
 
 def test_the_rates_are_those_of_a_heart_at_rest_and_depend_on_seed_and_number():

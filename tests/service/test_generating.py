@@ -24,6 +24,7 @@ from uploads import packed
 from ecgray.leads import LEADS
 from ecgray.models.drawing import DrawingLoop
 from ecgray.models.loading import sampling_of
+from ecgray.sediff.assumptions import assumed_rate
 from ecgray.sediff.prompts import Prompt
 from ecgray.service.backends import Backends
 from ecgray.waveform.record import parse_recording
@@ -102,6 +103,21 @@ def test_a_file_says_what_it_does_not_show(kind: str, client: httpx.Client):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             content = archive.read("synthetic-7-0.hea")
     assert (b"finding_not_drawn" in content) == (kind != "npy")
+
+
+def test_a_rate_that_is_assumed_is_said(client: httpx.Client):
+    rate = assumed_rate(Prompt(text="normal ecg"), 7, 0)
+    order = ORDER | {"prompt": "normal ecg"}
+    (one,) = client.post("/v1/generate", json=order).json()["ecgs"]
+    assert one["assumed"] == {"heart_rate_bpm": rate}
+    with zipfile.ZipFile(io.BytesIO(client.post("/v1/generate", json=order | {"format": "wfdb"}).content)) as archive:
+        assert f"# heart rate {rate:g} bpm assumed" in archive.read("synthetic-7-0.hea").decode()
+    body = {"inputs": [{"name": "prompt", "datatype": "BYTES", "shape": [2], "data": ["normal ecg", "AF"]}]}
+    body |= {"parameters": {"steps": 1, "seed": 7}}
+    said = client.post("/v2/models/generator/infer", json=body).json()["parameters"]
+    assert json.loads(said["assumed_bpm"]) == [rate, None]
+    (said,) = client.post("/v1/generate", json=ORDER).json()["ecgs"]
+    assert said["assumed"] == {"heart_rate_bpm": None}
 
 
 def test_what_is_not_measured_has_a_reason(backends: Backends):

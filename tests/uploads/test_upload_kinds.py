@@ -175,6 +175,7 @@ def test_a_unit_that_is_stated_holds_for_columns_without_one():
         (edf_bytes(COUNTS), {"fs": 499.9}),
         (edf_bytes(COUNTS), {"leads": ("I",)}),
         (csv_bytes(MV, fs=500), {"unit": "uV"}),
+        (csv_bytes(MV, fs=500), {"leads": ("V6", "I")}),
     ],
 )
 def test_what_contradicts_the_file_is_refused(content: bytes, stated: dict[str, Any]):
